@@ -1,0 +1,101 @@
+package lockstep
+
+import (
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/mirror"
+	"lockstep/internal/live/target"
+)
+
+// What the tests of this package reach beyond Main.
+var (
+	Strftime          = strftime
+	ParseBandwidth    = parseBandwidth
+	ParseDuration     = parseDuration
+	ByteCount         = byteCount
+	Count             = count[int]
+	CompileFormat     = compileFormat
+	LogEvent          = logEvent
+	ParseEvents       = parseEvents
+	CheckPasswordFile = checkPasswordFile
+	JudgePasswordFile = judgePasswordFile
+	HintOf            = hintOf
+	CodeOf            = codeOf
+	NewBoard          = newBoard
+	ShellWord         = shellWord
+	Outside           = outside
+)
+
+// MaxTimeWidth bounds a field width.
+const MaxTimeWidth = maxTimeWidth
+
+// The types behind them.
+type (
+	Message     = message
+	LoggedEvent = loggedEvent
+	BatchRecord = batchRecord
+)
+
+// MessageText is what a person reads of m.
+func MessageText(m message) string { return m.text }
+
+// MessageObject is m for --json.
+func MessageObject(m message) any { return m.object }
+
+func (f *lineFormat) AppendLine(b []byte, ev loggedEvent) []byte { return f.appendLine(b, ev) }
+
+func (b *board) Batch(now time.Time, name string, r mirror.BatchReport) { b.batch(now, name, r) }
+func (b *board) Take(now time.Time, all bool) ([]message, time.Time)    { return b.take(now, all) }
+func (b *board) Progress(now time.Time, name string, p target.Progress) { b.progress(now, name, p) }
+func (b *board) ProgressLines(now time.Time) ([]message, time.Time)     { return b.progressLines(now) }
+func (b *board) Status(now time.Time) string                            { return b.status(now) }
+func (b *board) InStep(now time.Time, name string, p mirror.Pass)       { b.inStep(now, name, p) }
+func (b *board) Recovered(now time.Time, name string)                   { b.recovered(now, name) }
+func (b *board) TargetFailing(now time.Time, name string, err error, since, next time.Time) {
+	b.targetFailing(now, name, err, since, next)
+}
+func (b *board) PathFailed(now time.Time, name string, p tree.Path, err error) {
+	b.pathFailed(now, name, p, err)
+}
+
+// ExitCodes is the table of exit codes.
+func ExitCodes() map[int]string {
+	codes := map[int]string{}
+	for _, row := range exitCodes {
+		codes[row.code] = row.meaning
+	}
+	return codes
+}
+
+// JSONKeys is the documented meaning of every key of --json, by event and key.
+func JSONKeys() map[[2]string]string {
+	keys := map[[2]string]string{}
+	for _, k := range headKeys() {
+		keys[[2]string{"every event", k.name}] = k.meaning
+	}
+	for _, e := range jsonEvents {
+		for _, k := range jsonKeys(e.object) {
+			keys[[2]string{e.event, k.name}] = k.meaning
+		}
+	}
+	return keys
+}
+
+// Conversions is the table of --format.
+func Conversions() map[string]string {
+	table := map[string]string{}
+	for _, c := range conversions {
+		table[c.conversion] = c.meaning
+	}
+	return table
+}
+
+// CatchSignals takes over the signals for good.
+func CatchSignals(onFirst, onState func()) { catchSignals(onFirst, onState) }
+
+// Root is the tree of commands, with its output thrown away.
+func Root() *cobra.Command { return (&app{console: newConsole(io.Discard, io.Discard)}).root() }

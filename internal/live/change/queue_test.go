@@ -1,0 +1,130 @@
+package change_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
+)
+
+func newQueue() *change.Queue { return change.NewQueue(change.Limits{Removes: -1}) }
+
+func add(q *change.Queue, s int, ps ...tree.Path) {
+	for _, p := range ps {
+		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Content, At: at(s)})
+	}
+}
+
+func items(b change.Batch) []tree.Path {
+	var out []tree.Path
+	for _, it := range b.Items {
+		out = append(out, it.Path)
+	}
+	return out
+}
+
+func minute(int) time.Duration { return time.Minute }
+
+func TestParentsComeBeforeWhatTheyHold(t *testing.T) {
+	q := newQueue()
+	add(q, 0, "a/b/c", "a.x", "a", "a/b", "a-b")
+	if got, want := items(q.Take(at(1), nil)), []tree.Path{"a", "a/b", "a/b/c", "a-b", "a.x"}; !slices.Equal(got, want) {
+		t.Fatalf("order %v, want %v", got, want)
+	}
+}
+
+func TestAcknowledgementCoversOnlyWhatWasTaken(t *testing.T) {
+	q := newQueue()
+	add(q, 0, "f")
+	q.Take(at(1), nil)
+	add(q, 2, "f") // written again while the batch is on its way
+	q.Done(change.Outcome{}, at(3), minute)
+	if q.Behind() != 1 {
+		t.Fatalf("behind %d after the acknowledgement of the older state", q.Behind())
+	}
+	if got := items(q.Take(at(4), nil)); !slices.Equal(got, []tree.Path{"f"}) {
+		t.Fatalf("next batch %v", got)
+	}
+}
+
+func TestFailedPathStaysAndWaits(t *testing.T) {
+	q := newQueue()
+	add(q, 0, "bad", "good")
+	q.Take(at(1), nil)
+	q.Done(change.Outcome{Failed: map[tree.Path]error{"bad": errors.New("no space")}}, at(2), minute)
+	if q.Behind() != 1 || q.Failing() != 1 {
+		t.Fatalf("behind %d, failing %d", q.Behind(), q.Failing())
+	}
+	if b := q.Take(at(3), nil); !b.Empty() {
+		t.Fatalf("tried again too early: %v", items(b))
+	}
+	if next, ok := q.Next(); !ok || !next.Equal(at(62)) {
+		t.Fatalf("next try at %v, %v", next, ok)
+	}
+	if oldest, ok := q.Oldest(); !ok || !oldest.Equal(at(0)) {
+		t.Fatalf("oldest %v: the age of the change was forgotten", oldest)
+	}
+	if got := items(q.Take(at(62), nil)); !slices.Equal(got, []tree.Path{"bad"}) {
+		t.Fatalf("next batch %v", got)
+	}
+}
+
+func TestHeldPathsAreLeftAlone(t *testing.T) {
+	q := newQueue()
+	add(q, 0, "busy", "idle")
+	got := items(q.Take(at(1), func(p tree.Path) bool { return p == "busy" }))
+	if !slices.Equal(got, []tree.Path{"idle"}) {
+		t.Fatalf("batch %v", got)
+	}
+}
+
+func TestPendingPathsFollowARename(t *testing.T) {
+	q := newQueue()
+	add(q, 0, "old/f")
+	q.Rename(change.Change{Kind: change.Moved, From: "old", Path: "new", Dir: true, At: at(1)})
+	b := q.Take(at(2), nil)
+	if want := []change.Rename{{From: "old", To: "new", Dir: true}}; !slices.Equal(b.Renames, want) {
+		t.Fatalf("renames %v", b.Renames)
+	}
+	if got, want := items(b), []tree.Path{"new", "new/f", "old"}; !slices.Equal(got, want) {
+		t.Fatalf("items %v, want %v", got, want)
+	}
+}
+
+func TestManyPathsCollapseIntoSubtrees(t *testing.T) {
+	q := change.NewQueue(change.Limits{Pending: 100, Removes: -1})
+	for i := range 1000 {
+		add(q, i, tree.Path(fmt.Sprintf("dir%d/sub/file%d", i%3, i)))
+	}
+	if q.Behind() > 100 {
+		t.Fatalf("%d pending, the bound is 100", q.Behind())
+	}
+	b := q.Take(at(2000), nil)
+	for i := range 1000 {
+		p := tree.Path(fmt.Sprintf("dir%d/sub/file%d", i%3, i))
+		covered := slices.ContainsFunc(b.Items, func(it change.Item) bool {
+			return it.Path == p || it.Class == change.Tree && p.Within(it.Path)
+		})
+		if !covered {
+			t.Fatalf("%s was lost", p)
+		}
+	}
+	if !b.Oldest.Equal(at(0)) {
+		t.Fatalf("oldest %v", b.Oldest)
+	}
+}
+
+func TestTooManyRemovalsWaitForAnOperator(t *testing.T) {
+	q := change.NewQueue(change.Limits{Removes: 2})
+	for _, p := range []tree.Path{"a", "b", "c"} {
+		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Attr, Removes: 1, At: at(0)})
+	}
+	add(q, 0, "new")
+	if got := items(q.Take(at(1), nil)); !slices.Equal(got, []tree.Path{"new"}) || !q.Barred() {
+		t.Fatalf("batch %v, barred %v", got, q.Barred())
+	}
+}

@@ -1,0 +1,275 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/live/change"
+	"lockstep/internal/live/target"
+	"lockstep/internal/live/watch"
+)
+
+// Mirror is one source with its targets. Make it with New, run it once.
+type Mirror struct {
+	cfg     Config
+	src     target.Source
+	targets []*slot
+	states  chan chan State
+
+	// What follows belongs to the owner goroutine.
+	set      *change.Set
+	index    *index
+	watcher  *watch.Watch
+	scanning bool
+	scanned  bool // the index is complete
+	rescan   bool // one more scan is due after the running one
+	listings chan listing
+	results  chan result
+	rescans  int
+	inBatch  time.Time // when Drain may next run, with BatchDelay
+	fatal    error
+}
+
+// rootCheck is how often the source's root is checked and held files are
+// looked at.
+const rootCheck = time.Second
+
+// maxMergeFile is the largest per-directory filter file, in bytes.
+const maxMergeFile = 1 << 20
+
+// New checks cfg and prepares a mirror; nothing is watched or sent yet.
+func New(cfg Config) (*Mirror, error) {
+	if cfg.DryRun {
+		cfg.Once = true
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	root, err := walk.OpenRoot(cfg.Source)
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
+	defer root.Close()
+	m := &Mirror{
+		cfg:      cfg,
+		src:      target.Source{Dir: cfg.Source, Pin: root.Inode()},
+		states:   make(chan chan State),
+		set:      change.NewSet(cfg.eventSet()),
+		index:    newIndex(),
+		listings: make(chan listing, 64),
+		results:  make(chan result),
+	}
+	m.src.Scope = cfg.Rules.Scope(m.readMerge)
+	ts, err := cfg.openTargets(m.src)
+	if err != nil {
+		return nil, err
+	}
+	for i, t := range ts {
+		m.targets = append(m.targets, newSlot(cfg.Targets[i], t, cfg.MaxDelete))
+	}
+	return m, nil
+}
+
+// readMerge reads a per-directory filter file of the source.
+func (m *Mirror) readMerge(dir tree.Path, name string) ([]byte, error) {
+	root, err := m.src.Open()
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return walk.ReadFile(root, dir.Join(name), maxMergeFile)
+}
+
+// Run mirrors until ctx ends, which is no error, or until it cannot go on. It
+// returns after everything that it started has ended.
+func (m *Mirror) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if !m.cfg.Once {
+		if err := m.watch(ctx); err != nil {
+			return err
+		}
+		defer m.watcher.Close()
+	}
+	for _, s := range m.targets {
+		s.start(ctx, m)
+	}
+	if !m.cfg.Once {
+		m.scan(ctx)
+	}
+	err := m.own(ctx)
+	cancel()
+	for _, s := range m.targets {
+		s.wait(m.results)
+	}
+	for m.scanning { // let the scanner finish
+		l := <-m.listings
+		m.scanning = !l.done
+	}
+	return err
+}
+
+// watch arms every directory of the source.
+func (m *Mirror) watch(ctx context.Context) error {
+	w, err := watch.Open(ctx, watch.Config{
+		Root: m.cfg.Source, Backend: m.cfg.Watch, PollInterval: m.cfg.PollInterval,
+		Events: m.cfg.Events, Skip: m.skip, OnNotice: m.notice,
+	})
+	if err != nil {
+		return fmt.Errorf("watch %s: %w", tree.Quote(m.cfg.Source), err)
+	}
+	m.watcher = w
+	if m.cfg.Listener.Watching != nil {
+		m.cfg.Listener.Watching(w.Choice())
+	}
+	return nil
+}
+
+// skip says which names the watcher need not tell about. A file that is
+// excluded still counts for its directory's times.
+func (m *Mirror) skip(p tree.Path, isDir bool) bool {
+	return isDir && m.src.Scope.Hidden(p, true)
+}
+
+func (m *Mirror) notice(n watch.Notice) {
+	if m.cfg.Listener.Notice != nil {
+		m.cfg.Listener.Notice(n.Text, n.Hint)
+	}
+}
+
+// own is the owner goroutine's loop.
+func (m *Mirror) own(ctx context.Context) error {
+	var events <-chan []watch.Event
+	if m.watcher != nil {
+		events = m.watcher.Events()
+	}
+	tick := time.NewTicker(rootCheck)
+	defer tick.Stop()
+	wake := time.NewTimer(time.Hour)
+	defer wake.Stop()
+	for {
+		m.advance(ctx, time.Now())
+		if m.fatal != nil {
+			return m.fatal
+		}
+		if done, err := m.settled(); done {
+			return err
+		}
+		if d, ok := m.sleep(time.Now()); ok {
+			wake.Reset(d)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case evs, ok := <-events:
+			if !ok {
+				return m.watchEnded()
+			}
+			m.take(evs, time.Now())
+		case l := <-m.listings:
+			m.listed(ctx, l)
+		case r := <-m.results:
+			m.finished(r)
+		case <-tick.C:
+			if err := m.check(time.Now()); err != nil {
+				return err
+			}
+		case reply := <-m.states:
+			reply <- m.snapshot()
+		case <-wake.C:
+		}
+	}
+}
+
+// watchEnded says why the watcher closed its channel.
+func (m *Mirror) watchEnded() error {
+	err := m.watcher.Err()
+	if errors.Is(err, watch.ErrRootGone) {
+		return fmt.Errorf("%w (%v)", ErrSourceGone, err)
+	}
+	if err == nil {
+		err = errors.New("the watcher ended")
+	}
+	return fmt.Errorf("watch %s: %w", tree.Quote(m.cfg.Source), err)
+}
+
+// take passes events to the set.
+func (m *Mirror) take(evs []watch.Event, now time.Time) {
+	for _, ev := range evs {
+		m.set.Event(ev, now)
+		if f := m.cfg.Listener.Event; f != nil && ev.Op&watch.Overflow == 0 && !m.src.Scope.Hidden(ev.Path, ev.Dir) {
+			f(ev)
+		}
+	}
+}
+
+// check looks once a second whether the source is still what it was, and
+// whether files held back are still being written.
+func (m *Mirror) check(now time.Time) error {
+	root, err := m.src.Open()
+	if err != nil {
+		if errors.Is(err, target.ErrSourceGone) {
+			return err
+		}
+		return nil // tried again next time; every piece of work opens the root itself
+	}
+	defer root.Close()
+	m.release(root, m.set.HeldPaths())
+	return nil
+}
+
+// release ends the hold of files that nobody is writing.
+func (m *Mirror) release(root *walk.Root, ps []tree.Path) {
+	for _, p := range ps {
+		meta, err := root.Lstat(p)
+		if err == nil && meta.Kind == tree.File {
+			if busy, err := root.Busy(p); err != nil || busy {
+				continue
+			}
+		}
+		m.set.Release(p)
+	}
+}
+
+// advance settles what can be settled and hands work to idle targets.
+func (m *Mirror) advance(ctx context.Context, now time.Time) {
+	if m.watcher != nil && m.scanned {
+		m.settle(ctx, now)
+	}
+	for _, s := range m.targets {
+		m.feed(s, now)
+	}
+}
+
+// sleep is how long nothing needs to be done unless something comes in.
+func (m *Mirror) sleep(now time.Time) (time.Duration, bool) {
+	var next time.Time
+	note := func(t time.Time) {
+		if !t.IsZero() && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
+	}
+	note(m.inBatch)
+	for _, s := range m.targets {
+		note(s.due())
+	}
+	if next.IsZero() {
+		return 0, false
+	}
+	return max(next.Sub(now), time.Millisecond), true
+}
+
+// State takes a snapshot; before Run and after it there is none.
+func (m *Mirror) State() State {
+	reply := make(chan State, 1)
+	select {
+	case m.states <- reply:
+		return <-reply
+	case <-time.After(time.Second):
+		return State{Source: m.cfg.Source}
+	}
+}

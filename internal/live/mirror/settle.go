@@ -1,0 +1,165 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"slices"
+	"time"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/live/change"
+	"lockstep/internal/live/target"
+)
+
+// settle passes settled changes to the queues of all targets.
+func (m *Mirror) settle(ctx context.Context, now time.Time) {
+	probes := m.set.Probe()
+	if len(probes) == 0 && !m.set.Settled() && m.set.Holding() == 0 {
+		return
+	}
+	if m.delayed(now) {
+		return
+	}
+	root, err := m.src.Open()
+	if err != nil {
+		if errors.Is(err, target.ErrSourceGone) {
+			m.fatal = err
+		}
+		return // nothing was drained; the next tick tries again
+	}
+	defer root.Close()
+	m.release(root, probes)
+	for _, c := range m.set.Drain(now) {
+		switch c.Kind {
+		case change.Rescan:
+			m.rescans++
+			m.scan(ctx)
+		case change.Moved:
+			m.moved(root, c)
+		case change.Dirty:
+			m.dirty(root, c)
+		}
+	}
+}
+
+// delayed reports whether changes are to be collected for longer.
+func (m *Mirror) delayed(now time.Time) bool {
+	if m.cfg.BatchDelay == 0 {
+		return false
+	}
+	if m.inBatch.IsZero() {
+		m.inBatch = now.Add(m.cfg.BatchDelay)
+		return true
+	}
+	if now.Before(m.inBatch) {
+		return true
+	}
+	m.inBatch = time.Time{}
+	return false
+}
+
+// dirty looks at a changed path and makes it dirty for every target, together
+// with all other names of the same file.
+func (m *Mirror) dirty(root *walk.Root, c change.Change) {
+	meta, err := root.Lstat(c.Path)
+	exists := err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		m.enqueue(c) // the target will say what is wrong with it
+		return
+	}
+	known, wasDir := m.index.has(c.Path)
+	c.Dir = meta.IsDir() || !exists && (wasDir || c.Dir)
+	if m.src.Scope.Hidden(c.Path, c.Dir) {
+		m.hidden(root, c, exists)
+		return
+	}
+	if slices.Contains(m.cfg.Rules.MergeNames(), c.Path.Base()) {
+		m.rulesChanged(root, c)
+	}
+	c.Created = c.Created || !known
+	removed := m.index.put(c.Path, meta)
+	if !exists {
+		c.Removes = removed
+	}
+	if c.Arrived && c.Dir && exists {
+		m.discover(root, c.Path)
+	}
+	m.enqueue(c)
+	m.linked(c, meta)
+}
+
+// linked makes the other names of a file dirty.
+func (m *Mirror) linked(c change.Change, meta tree.Meta) {
+	if !meta.Linked() {
+		return
+	}
+	for _, p := range m.index.siblings(c.Path, meta) {
+		m.enqueue(change.Change{Kind: change.Dirty, Path: p, Class: c.Class, AsIs: c.AsIs, At: c.At})
+	}
+}
+
+// hidden takes note of a change to something that is excluded: only its
+// directory's times can matter, or that it was visible before.
+func (m *Mirror) hidden(root *walk.Root, c change.Change, exists bool) {
+	if !c.Created && exists {
+		return
+	}
+	dir := c.Path.Parent()
+	if dir.IsRoot() || !m.src.Scope.Hidden(dir, true) {
+		if meta, err := root.Lstat(dir); err == nil {
+			m.index.put(dir, meta)
+			m.enqueue(change.Change{Kind: change.Dirty, Path: dir, Class: change.Attr, Dir: true, At: c.At})
+		}
+	}
+}
+
+// rulesChanged acts on an edited filter file: everything below its directory
+// may now be mirrored, or no longer.
+func (m *Mirror) rulesChanged(root *walk.Root, c change.Change) {
+	dir := c.Path.Parent()
+	m.src.Scope.Forget(dir)
+	m.index.forgetBelow(dir)
+	m.discover(root, dir)
+	m.enqueue(change.Change{Kind: change.Dirty, Path: dir, Class: change.Tree, Dir: true, At: c.At})
+}
+
+// moved carries a rename over to every target.
+func (m *Mirror) moved(root *walk.Root, c change.Change) {
+	known, wasDir := m.index.has(c.From)
+	dir := wasDir || c.Dir
+	m.src.Scope.Forget(c.From)
+	m.src.Scope.Forget(c.Path)
+	fromHidden, toHidden := m.src.Scope.Hidden(c.From, dir), m.src.Scope.Hidden(c.Path, dir)
+	arrival := change.Change{Kind: change.Dirty, Path: c.Path, Class: change.Content, Dir: dir, Created: true, Arrived: true, At: c.At}
+	departure := change.Change{Kind: change.Dirty, Path: c.From, Class: change.Attr, Dir: dir, At: c.At}
+	if fromHidden || toHidden || !known {
+		m.dirty(root, departure)
+		m.dirty(root, arrival)
+		return
+	}
+	m.index.rename(c.From, c.Path)
+	meta, err := root.Lstat(c.Path)
+	if err == nil {
+		m.index.put(c.Path, meta)
+	}
+	c.Dir = dir
+	for _, s := range m.targets {
+		s.rename(c)
+	}
+	if dir && m.cfg.Rules != nil {
+		// What the rules say of the names below may have changed.
+		m.index.forgetBelow(c.Path)
+		m.discover(root, c.Path)
+		m.enqueue(change.Change{Kind: change.Dirty, Path: c.Path, Class: change.Tree, Dir: true, At: c.At})
+	}
+	m.linked(change.Change{Path: c.Path, Class: change.Attr, At: c.At}, meta)
+}
+
+// enqueue makes a path dirty for every target.
+func (m *Mirror) enqueue(c change.Change) {
+	for _, s := range m.targets {
+		s.queue.Add(c)
+	}
+}

@@ -1,0 +1,343 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
+	"lockstep/internal/live/target"
+)
+
+// slot is one target with its queue and its worker. Its fields belong to the
+// owner goroutine; the worker sees only target and the jobs it is given.
+//
+//	Connecting ──▶ FirstPass ──▶ Behind ◀──▶ InStep
+//	    ▲              │           │
+//	    └── Failing ◀──┴───────────┘        Stopped, Waiting: by their errors
+type slot struct {
+	name   string
+	target target.Target
+	queue  *change.Queue
+	jobs   chan job
+	ended  chan struct{}
+
+	busy    bool // the worker has a job
+	full    bool // a full pass is due or running
+	told    bool // InStep was announced
+	pass    Pass
+	status  Status
+	since   time.Time
+	failing time.Time // since when tries have failed; zero if the last did not
+	tries   int
+	retryAt time.Time
+	last    TargetState // the counters and the last error
+	lastErr error
+	done    bool // with Once: finished, one way or the other
+}
+
+// job is what a worker is asked to do.
+type job struct {
+	full  bool
+	batch change.Batch
+}
+
+// result is what a worker answers.
+type result struct {
+	slot    *slot
+	job     job
+	report  target.Report
+	err     error
+	elapsed time.Duration
+}
+
+func newSlot(name string, t target.Target, maxDelete int) *slot {
+	return &slot{
+		name: name, target: t, full: true, since: time.Now(),
+		queue: change.NewQueue(change.Limits{Removes: maxDelete}),
+		jobs:  make(chan job, 1), ended: make(chan struct{}),
+	}
+}
+
+// start runs the worker.
+func (s *slot) start(ctx context.Context, m *Mirror) {
+	progress := func(p target.Progress) {
+		if m.cfg.Listener.Progress != nil {
+			m.cfg.Listener.Progress(s.name, p)
+		}
+	}
+	go func() {
+		defer close(s.ended)
+		defer s.target.Close()
+		for j := range s.jobs {
+			r := result{slot: s, job: j}
+			began := time.Now()
+			if j.full {
+				r.report, r.err = s.target.Full(ctx, progress)
+			} else {
+				r.report, r.err = s.target.Apply(ctx, j.batch)
+			}
+			r.elapsed = time.Since(began)
+			m.results <- r
+		}
+	}()
+}
+
+// wait ends the worker, throwing away what it still answers.
+func (s *slot) wait(results <-chan result) {
+	close(s.jobs)
+	for {
+		select {
+		case <-results:
+		case <-s.ended:
+			return
+		}
+	}
+}
+
+// changeState is the only place where a status changes.
+func (s *slot) changeState(to Status, now time.Time) {
+	if s.status != to {
+		s.status, s.since = to, now
+	}
+}
+
+// rename carries a rename over to the queue.
+func (s *slot) rename(c change.Change) {
+	if s.full {
+		s.queue.RenameUnsure(c)
+		return
+	}
+	s.queue.Rename(c)
+}
+
+// due is when the slot wants attention although nothing comes in.
+func (s *slot) due() time.Time {
+	if s.busy || s.status == Stopped {
+		return time.Time{}
+	}
+	if !s.retryAt.IsZero() {
+		return s.retryAt
+	}
+	t, _ := s.queue.Next()
+	return t
+}
+
+// feed hands the slot's worker its next job, if it is idle and there is one.
+func (m *Mirror) feed(s *slot, now time.Time) {
+	if s.busy || s.done || s.status == Stopped || now.Before(s.retryAt) {
+		return
+	}
+	s.retryAt = time.Time{}
+	if s.full {
+		s.queue.Begin()
+		s.changeState(FirstPass, now)
+		s.busy = true
+		s.jobs <- job{full: true}
+		return
+	}
+	b := s.queue.Take(now, m.set.Held)
+	if b.Empty() {
+		m.idle(s, now)
+		return
+	}
+	if s.status != Failing {
+		s.changeState(Behind, now)
+	}
+	s.busy = true
+	s.jobs <- job{batch: b}
+}
+
+// idle notes that there is nothing to do for s at the moment.
+func (m *Mirror) idle(s *slot, now time.Time) {
+	switch {
+	case s.queue.Barred():
+		if s.status != Waiting {
+			m.failed(s, &target.Error{Err: ErrMaxDelete, Hint: "start again with a larger --max-delete to allow them"}, now)
+			s.changeState(Waiting, now)
+		}
+	case s.queue.Failing() > 0:
+		s.changeState(Failing, now)
+	case s.queue.Behind() == 0:
+		s.changeState(InStep, now)
+		if !s.told {
+			s.told = true
+			s.pass.Entries = m.index.files + m.index.dirs
+			if m.cfg.Listener.InStep != nil {
+				m.cfg.Listener.InStep(s.name, s.pass)
+			}
+		}
+	}
+}
+
+// finished takes a worker's answer.
+func (m *Mirror) finished(r result) {
+	s, now := r.slot, time.Now()
+	s.busy = false
+	for _, p := range r.report.Busy {
+		m.set.Busy(p, now)
+	}
+	if r.err != nil {
+		if !r.job.full {
+			s.queue.Done(change.Outcome{All: true}, now, backoff)
+		}
+		m.failed(s, r.err, now)
+		return
+	}
+	s.queue.Done(r.report.Outcome, now, backoff)
+	if s.tries > 0 || !s.failing.IsZero() {
+		s.tries, s.failing = 0, time.Time{}
+		if m.cfg.Listener.Recovered != nil {
+			m.cfg.Listener.Recovered(s.name)
+		}
+	}
+	for p, err := range r.report.Outcome.Failed {
+		m.note(s, err, now)
+		m.pathFailed(s.name, p, err)
+	}
+	s.last.Files += int64(r.report.Files)
+	s.last.Bytes += r.report.Bytes
+	s.last.Wire += r.report.Wire
+	if r.job.full {
+		m.passed(s, r, now)
+		return
+	}
+	s.last.Batches++
+	s.changeState(Behind, now)
+	m.batchDone(s, r, now)
+}
+
+// passed notes the end of a full pass.
+func (m *Mirror) passed(s *slot, r result, now time.Time) {
+	s.full = false
+	s.changeState(Behind, now)
+	s.pass = Pass{
+		Files: r.report.Files, Deleted: r.report.Deleted, Failed: len(r.report.Outcome.Failed),
+		Bytes: r.report.Bytes, Wire: r.report.Wire, Elapsed: r.elapsed,
+	}
+	if m.cfg.Once {
+		s.done = true
+		s.changeState(InStep, now)
+		s.pass.Entries = r.report.Entries
+		if s.pass.Failed > 0 {
+			s.changeState(Failing, now)
+		}
+		if m.cfg.Listener.InStep != nil {
+			m.cfg.Listener.InStep(s.name, s.pass)
+		}
+	}
+}
+
+func (m *Mirror) batchDone(s *slot, r result, now time.Time) {
+	if m.cfg.Listener.Batch == nil {
+		return
+	}
+	b := r.job.batch
+	rep := BatchReport{
+		At: now, Changes: len(b.Items) + len(b.Renames), Files: r.report.Files, Deleted: r.report.Deleted,
+		Failed: len(r.report.Outcome.Failed), Bytes: r.report.Bytes, Wire: r.report.Wire,
+		Lag: now.Sub(b.Oldest), Elapsed: r.elapsed,
+	}
+	for _, it := range b.Items {
+		rep.Paths = append(rep.Paths, it.Path)
+	}
+	m.cfg.Listener.Batch(s.name, rep)
+}
+
+// failed notes that a target as a whole failed.
+func (m *Mirror) failed(s *slot, err error, now time.Time) {
+	if errors.Is(err, ErrSourceGone) {
+		m.fatal = err
+		return
+	}
+	m.note(s, err, now)
+	if s.failing.IsZero() {
+		s.failing = now
+	}
+	var te *target.Error
+	permanent := errors.As(err, &te) && te.Permanent
+	if te != nil && te.Restart {
+		s.full = true
+	}
+	s.tries++
+	switch {
+	case m.cfg.Once, permanent:
+		s.done = m.cfg.Once
+		s.changeState(Stopped, now)
+		s.retryAt = time.Time{}
+	default:
+		s.changeState(Failing, now)
+		s.retryAt = now.Add(backoff(s.tries))
+	}
+	if m.cfg.Listener.Failing != nil {
+		m.cfg.Listener.Failing(s.name, err, s.failing, s.retryAt)
+	}
+}
+
+// note keeps err for the state.
+func (m *Mirror) note(s *slot, err error, now time.Time) {
+	s.lastErr = err
+	s.last.LastErr, s.last.LastAt = err.Error(), now
+	s.last.Errors++
+}
+
+func (m *Mirror) pathFailed(name string, p tree.Path, err error) {
+	if m.cfg.Listener.PathFailed != nil {
+		m.cfg.Listener.PathFailed(name, p, err)
+	}
+}
+
+// backoff is how long to wait after the n-th failure in a row, n ≥ 1: from
+// half a second, doubling, up to 30 seconds, with a quarter of jitter.
+func backoff(n int) time.Duration {
+	d := min(500*time.Millisecond<<min(n-1, 10), 30*time.Second)
+	return d - time.Duration(rand.Int64N(int64(d/4)))
+}
+
+// settled reports whether there is nothing left to run for, and how it ended.
+func (m *Mirror) settled() (bool, error) {
+	stopped, failed := 0, false
+	for _, s := range m.targets {
+		switch {
+		case s.done:
+			stopped++
+			failed = failed || s.status != InStep
+		case s.status == Stopped:
+			stopped++
+			failed = true
+		}
+	}
+	if stopped < len(m.targets) {
+		return false, nil
+	}
+	if !failed {
+		return true, nil
+	}
+	for _, s := range m.targets {
+		if errors.Is(s.lastErr, ErrMaxDelete) {
+			return true, ErrMaxDelete
+		}
+	}
+	return true, ErrOutOfStep
+}
+
+// snapshot is the state as the owner sees it.
+func (m *Mirror) snapshot() State {
+	st := State{
+		Source: m.cfg.Source, Entries: m.index.files + m.index.dirs,
+		Holding: m.set.Holding(), Rescans: m.rescans,
+	}
+	if m.watcher != nil {
+		st.Watch, st.Watcher = m.watcher.Choice(), m.watcher.Stats()
+	}
+	for _, s := range m.targets {
+		t := s.last
+		t.Name, t.Status, t.Since = s.name, s.status, s.since
+		t.Behind, t.Failing = s.queue.Behind(), s.queue.Failing()
+		t.Oldest, _ = s.queue.Oldest()
+		st.Targets = append(st.Targets, t)
+	}
+	return st
+}

@@ -1,0 +1,64 @@
+package target
+
+import (
+	"fmt"
+	"strings"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
+	"lockstep/internal/rsync/sender"
+)
+
+// Plan gives the sessions of a batch as text, a line each.
+func Plan(b change.Batch, lstat func(tree.Path) (tree.Meta, error), legacy bool) string {
+	var out []string
+	for _, s := range plan(b, lstat, legacy) {
+		out = append(out, s.String())
+	}
+	return strings.Join(out, "\n")
+}
+
+func (s step) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s:", s.dir)
+	if s.whole {
+		b.WriteString(" whole")
+	}
+	if s.content {
+		b.WriteString(" content")
+	}
+	if s.fuzzy > 0 {
+		fmt.Fprintf(&b, " fuzzy%d", s.fuzzy)
+	}
+	if s.linkDest != "" {
+		fmt.Fprintf(&b, " link-dest=%s", s.linkDest)
+	}
+	for _, it := range s.list {
+		fmt.Fprintf(&b, " %s", it.Path)
+		if it.Tree {
+			b.WriteString("/**")
+		}
+		if it.Children {
+			b.WriteString("/*")
+		}
+	}
+	return b.String()
+}
+
+// Relative is relative for tests.
+func Relative(dir, base tree.Path) string { return relative(dir, base) }
+
+// Candidates are the names that a message of the peer may be about.
+func Candidates(message string) []string { return candidates(message) }
+
+// InList finds the listed path that a name stands for.
+func InList(name string, paths ...tree.Path) (tree.Path, bool) {
+	var list []sender.Item
+	for _, p := range paths {
+		list = append(list, sender.Item{Path: p})
+	}
+	return inList(name, list)
+}
+
+// SplitShell is splitShell for tests.
+var SplitShell = splitShell

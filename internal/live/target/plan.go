@@ -1,0 +1,252 @@
+package target
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
+	"lockstep/internal/rsync/sender"
+)
+
+// step is one rsync session of a batch.
+type step struct {
+	dir      tree.Path     // the transfer root, in the source and below the target's path
+	whole    bool          // everything below dir; else list
+	list     []sender.Item // paths below dir
+	content  bool          // compare by content (-I), else by size and nanoseconds
+	fuzzy    int           // -y, -yy
+	linkDest string        // a directory at the target, relative to dir there
+	renames  []int         // indexes of the batch's renames that this step stands for
+	optional bool          // it only saves sending content: if it fails, others make up for it
+}
+
+// recurses reports whether the session needs -r.
+func (s step) recurses() bool {
+	return s.whole || slices.ContainsFunc(s.list, func(it sender.Item) bool { return it.Tree })
+}
+
+// Sizes that decide how a change is sent.
+const (
+	// A renamed file smaller than this is sent again: its content costs less
+	// than another session.
+	fuzzyWorth = 4 << 10
+	// Files whose content need not be compared go along with those that must
+	// be, unless they are larger in all than this.
+	attrWorth = 1 << 20
+)
+
+// planner cuts a batch into sessions.
+type planner struct {
+	lstat func(tree.Path) (tree.Meta, error)
+	batch change.Batch
+	moves []move
+	// legacy peers learn of deletions by a listing of the directory.
+	legacy bool
+}
+
+// move is the net effect of the renames of a batch on one name.
+type move struct {
+	from, to tree.Path
+	dir      bool
+	index    int // of the last rename it is made of
+	meta     tree.Meta
+}
+
+// plan puts the sessions of a batch in the order in which they must run:
+// what is new or changed; renames, which need the new parents and the old
+// names; then everything at the old names, deletions above all.
+func plan(b change.Batch, lstat func(tree.Path) (tree.Meta, error), legacy bool) []step {
+	p := planner{lstat: lstat, batch: b, legacy: legacy}
+	p.compose()
+	var first, last []change.Item
+	for _, it := range b.Items {
+		switch {
+		case p.origin(it.Path):
+			last = append(last, it)
+		case p.fileMoved(it) && it.Class == change.Attr:
+			// the rename's own session lists it
+		case p.renamedFile(it):
+			it.Class = change.Content // what was there before may look the same
+			first = append(first, it)
+		default:
+			first = append(first, it)
+		}
+	}
+	first = append(first, p.parents(first)...)
+	steps := p.compare(first)
+	steps = append(steps, p.renames()...)
+	return append(steps, p.compare(last)...)
+}
+
+// compose reduces the renames to what they did in all, as far as it can still
+// be seen on disk.
+func (p *planner) compose() {
+	for i, r := range p.batch.Renames {
+		m := move{from: r.From, to: r.To, dir: r.Dir, index: i}
+		for j, o := range p.moves {
+			if r.From.Within(o.to) {
+				m.from = r.From.Rebase(o.to, o.from)
+			}
+			if o.to.Within(r.From) {
+				p.moves[j].to, p.moves[j].index = o.to.Rebase(r.From, r.To), i
+			}
+		}
+		p.moves = append(p.moves, m)
+	}
+	seen := map[tree.Path]bool{}
+	kept := p.moves[:0]
+	for _, m := range slices.Backward(p.moves) { // later ones know better
+		meta, err := p.lstat(m.to)
+		if err != nil || meta.IsDir() != m.dir || seen[m.to] || m.from == m.to {
+			continue
+		}
+		if !m.dir && (meta.Kind != tree.File || meta.Size < fuzzyWorth) {
+			continue
+		}
+		m.meta, seen[m.to] = meta, true
+		kept = append(kept, m)
+	}
+	slices.Reverse(kept)
+	p.moves = kept
+}
+
+// origin reports whether path is, or lies below, an old name.
+func (p *planner) origin(path tree.Path) bool {
+	return slices.ContainsFunc(p.moves, func(m move) bool { return path.Within(m.from) })
+}
+
+// fileMoved reports whether it is the new name of a moved file.
+func (p *planner) fileMoved(it change.Item) bool {
+	return slices.ContainsFunc(p.moves, func(m move) bool { return !m.dir && m.to == it.Path })
+}
+
+// renamedFile reports whether it is the new name of a file.
+func (p *planner) renamedFile(it change.Item) bool {
+	return it.Class == change.Attr &&
+		slices.ContainsFunc(p.batch.Renames, func(r change.Rename) bool { return !r.Dir && r.To == it.Path })
+}
+
+// parents are the directories that the renames' sessions start in, as far as
+// items do not bring them along.
+func (p *planner) parents(items []change.Item) []change.Item {
+	var more []change.Item
+	for _, m := range p.moves {
+		dir := m.to
+		if !m.dir {
+			dir = m.to.Parent()
+		}
+		has := func(it change.Item) bool { return it.Path == dir }
+		if !dir.IsRoot() && !slices.ContainsFunc(items, has) && !slices.ContainsFunc(more, has) {
+			more = append(more, change.Item{Path: dir, Class: change.Attr})
+		}
+	}
+	return more
+}
+
+// compare makes sessions that bring items in step by looking at both sides.
+func (p *planner) compare(items []change.Item) []step {
+	var byContent, byStat step
+	byContent.content = true
+	var attrs []sender.Item
+	var size int64
+	listed := map[tree.Path]bool{}
+	for _, it := range items {
+		out := sender.Item{Path: it.Path}
+		if dir, ok := p.shrunk(it.Path); ok {
+			if !listed[dir] {
+				listed[dir] = true
+				byStat.list = append(byStat.list, sender.Item{Path: dir, Children: true})
+			}
+			continue
+		}
+		switch it.Class {
+		case change.Tree:
+			out.Tree = true
+			byStat.list = append(byStat.list, out)
+		case change.Content:
+			byContent.list = append(byContent.list, out)
+		default:
+			attrs = append(attrs, out)
+			if m, err := p.lstat(it.Path); err == nil && m.Kind == tree.File {
+				size += m.Size
+			}
+		}
+	}
+	if size <= attrWorth && len(byStat.list) == 0 {
+		byContent.list = append(byContent.list, attrs...)
+	} else {
+		byStat.list = append(byStat.list, attrs...)
+	}
+	var steps []step
+	for _, s := range []step{byStat, byContent} {
+		if len(s.list) > 0 {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// shrunk is the directory whose listing shows that path is gone, for a peer
+// that has to be told so.
+func (p *planner) shrunk(path tree.Path) (dir tree.Path, ok bool) {
+	if !p.legacy {
+		return "", false
+	}
+	if _, err := p.lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return "", false
+	}
+	for dir = path.Parent(); !dir.IsRoot(); dir = dir.Parent() {
+		if m, err := p.lstat(dir); err == nil && m.IsDir() {
+			break
+		}
+	}
+	return dir, true
+}
+
+// renames makes the sessions that carry names over without content: a
+// directory as links against its old place, a file as a copy of its old name.
+func (p *planner) renames() []step {
+	var steps []step
+	files := map[[2]tree.Path]int{} // old and new directory → index in steps
+	for _, m := range p.moves {
+		if m.dir {
+			steps = append(steps, step{
+				dir: m.to, whole: true, linkDest: relative(m.from, m.to), renames: []int{m.index}, optional: true,
+			})
+			continue
+		}
+		key := [2]tree.Path{m.from.Parent(), m.to.Parent()}
+		i, ok := files[key]
+		if !ok {
+			s := step{dir: key[1], fuzzy: 1, optional: true}
+			if key[0] != key[1] {
+				s.fuzzy, s.linkDest = 2, relative(key[0], key[1])
+			}
+			i = len(steps)
+			files[key] = i
+			steps = append(steps, s)
+		}
+		steps[i].list = append(steps[i].list, sender.Item{Path: tree.Path(m.to.Base())})
+		steps[i].renames = append(steps[i].renames, m.index)
+	}
+	return steps
+}
+
+// relative is the way from directory base to directory dir.
+func relative(dir, base tree.Path) string {
+	common := base
+	for !dir.Within(common) {
+		common = common.Parent()
+	}
+	up := strings.Repeat("../", base.Depth()-common.Depth())
+	if rest := string(dir.Rel(common)); rest != "" {
+		return up + rest
+	}
+	if up == "" {
+		return "."
+	}
+	return strings.TrimSuffix(up, "/")
+}

@@ -1,0 +1,171 @@
+package target_test
+
+import (
+	"io/fs"
+	"slices"
+	"testing"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
+	"lockstep/internal/live/target"
+)
+
+// disk is a source in memory: a size for each file, -1 for directories.
+type disk map[tree.Path]int64
+
+func (d disk) lstat(p tree.Path) (tree.Meta, error) {
+	size, ok := d[p]
+	switch {
+	case p.IsRoot():
+		return tree.Meta{Kind: tree.Dir}, nil
+	case !ok:
+		return tree.Meta{}, fs.ErrNotExist
+	case size < 0:
+		return tree.Meta{Kind: tree.Dir}, nil
+	}
+	return tree.Meta{Kind: tree.File, Size: size}, nil
+}
+
+func item(p tree.Path, c change.Class) change.Item { return change.Item{Path: p, Class: c} }
+
+func TestPlan(t *testing.T) {
+	const big = 1 << 30
+	for _, c := range []struct {
+		name   string
+		disk   disk
+		batch  change.Batch
+		legacy bool
+		want   string
+	}{
+		{
+			name:  "changes of every kind share one session",
+			disk:  disk{"a": 5, "d": -1},
+			batch: change.Batch{Items: []change.Item{item("a", change.Content), item("d", change.Attr), item("gone", change.Attr)}},
+			want:  ".: content a d gone",
+		},
+		{
+			name:  "a large file whose content is the same is not compared by content",
+			disk:  disk{"big": big, "small": 5},
+			batch: change.Batch{Items: []change.Item{item("big", change.Attr), item("small", change.Content)}},
+			want:  ".: big\n.: content small",
+		},
+		{
+			name:  "a subtree is scanned",
+			disk:  disk{"d": -1},
+			batch: change.Batch{Items: []change.Item{item("d", change.Tree)}},
+			want:  ".: d/**",
+		},
+		{
+			name: "a renamed directory goes as links, then the old name is removed",
+			disk: disk{"x": -1, "x/new": -1},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "old", To: "x/new", Dir: true}},
+				Items:   []change.Item{item("old", change.Attr), item("x", change.Attr), item("x/new", change.Attr)},
+			},
+			want: ".: content x x/new\nx/new: whole link-dest=../../old\n.: content old",
+		},
+		{
+			name: "a renamed large file is copied from its old name beside it",
+			disk: disk{"d": -1, "d/new": big},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "d/old", To: "d/new"}},
+				Items:   []change.Item{item("d/new", change.Attr), item("d/old", change.Attr)},
+			},
+			want: ".: content d\nd: fuzzy1 new\n.: content d/old",
+		},
+		{
+			name: "a large file moved to another directory is copied from there",
+			disk: disk{"a": -1, "b": -1, "b/f": big},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "a/f", To: "b/f"}},
+				Items:   []change.Item{item("a/f", change.Attr), item("b/f", change.Attr)},
+			},
+			want: ".: content b\nb: fuzzy2 link-dest=../a f\n.: content a/f",
+		},
+		{
+			name: "a renamed small file is sent again",
+			disk: disk{"new": 100},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "old", To: "new"}},
+				Items:   []change.Item{item("new", change.Attr), item("old", change.Attr)},
+			},
+			want: ".: content new old",
+		},
+		{
+			name: "two renames in a row are one",
+			disk: disk{"c": -1},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "a", To: "b", Dir: true}, {From: "b", To: "c", Dir: true}},
+				Items:   []change.Item{item("a", change.Attr), item("b", change.Attr), item("c", change.Attr)},
+			},
+			want: ".: content b c\nc: whole link-dest=../a\n.: content a",
+		},
+		{
+			name:   "an old peer learns of a deletion by a listing",
+			disk:   disk{"d": -1, "f": 1},
+			batch:  change.Batch{Items: []change.Item{item("d/x/y", change.Attr), item("d/x/z", change.Attr), item("f", change.Content)}},
+			legacy: true,
+			want:   ".: d/*\n.: content f",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := target.Plan(c.batch, c.disk.lstat, c.legacy); got != c.want {
+				t.Errorf("plan:\n%s\nwant:\n%s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestRelative(t *testing.T) {
+	for _, c := range []struct {
+		dir, base tree.Path
+		want      string
+	}{
+		{"old", "new", "../old"}, {"", "a/b", "../.."}, {"a", "", "a"}, {"a/b", "a", "b"}, {"a", "a/b", ".."}, {"a/x", "a/b/c", "../../x"}, {"", "", "."},
+	} {
+		if got := target.Relative(c.dir, c.base); got != c.want {
+			t.Errorf("from %s to %s: %q, want %q", c.base, c.dir, got, c.want)
+		}
+	}
+}
+
+func TestPeersMessagesNamePaths(t *testing.T) {
+	for _, c := range []struct {
+		name, message string
+		listed        []tree.Path
+		want          tree.Path
+	}{
+		{
+			name:    "a temporary file stands for the file it becomes",
+			message: `rsync: [receiver] mkstemp "/srv/www/sub/.f.txt.a1B2c3" (in web1) failed: No space left on device (28)`,
+			listed:  []tree.Path{"f.txt", "sub/f.txt"}, want: "sub/f.txt",
+		},
+		{
+			name:    "odd bytes are escaped",
+			message: `rsync: [generator] failed to set times on "/srv/www/a\#012b" (in web1): Operation not permitted (1)`,
+			listed:  []tree.Path{"a\nb"}, want: "a\nb",
+		},
+		{
+			name:    "a name in parentheses",
+			message: `delete_file: unlink(d/gone) failed: Permission denied (13)`,
+			listed:  []tree.Path{"d/gone", "gone"}, want: "d/gone",
+		},
+		{
+			name:    "a hidden file keeps its dot",
+			message: `rsync: [receiver] rename "/srv/.profile.Zz9Yy8" -> ".profile": Permission denied (13)`,
+			listed:  []tree.Path{".profile", "profile"}, want: ".profile",
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []tree.Path
+			for _, name := range target.Candidates(c.message) {
+				if p, ok := target.InList(name, c.listed...); ok {
+					got = append(got, p)
+				}
+			}
+			if !slices.Contains(got, c.want) {
+				t.Errorf("blamed %q, want %q; candidates %q", got, c.want, target.Candidates(c.message))
+			}
+		})
+	}
+}

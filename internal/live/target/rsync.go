@@ -1,0 +1,393 @@
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/live/change"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/sender"
+	"lockstep/internal/rsync/session"
+)
+
+// Rsync is a target behind an rsync daemon or an rsync over a remote shell.
+// Nothing but rsync is needed there.
+//
+// A full pass is one session over the whole tree. A batch is one session for
+// each of its steps, see plan; the session of the most common step is opened
+// in advance and held, so that a change waits for the file list and the data
+// alone.
+type Rsync struct {
+	src   Source
+	opts  Options
+	ep    session.Endpoint
+	names *flist.Names
+	held  holder
+
+	// What is known of the peer since the last session.
+	protocol  int  // 0 = not yet known
+	noMissing bool // does not take --delete-missing-args
+	noWindow  bool // does not take a modification window of nanoseconds
+	noRename  bool // does not take --fuzzy or --link-dest
+}
+
+// missingProtocol is the first that peers with --delete-missing-args speak.
+const missingProtocol = 31
+
+// NewRsync makes a target of the endpoint that sp names.
+func NewRsync(sp Spec, src Source, opts Options) (*Rsync, error) {
+	r := &Rsync{src: src, opts: opts, names: &flist.Names{}}
+	r.ep = session.Endpoint{
+		Daemon: sp.Transport == Daemon, Host: sp.Host, User: sp.User, Module: sp.Module, Path: sp.Path,
+		RsyncPath: opts.RsyncPath, Protocol: opts.Protocol,
+	}
+	if sp.Port != "" {
+		r.ep.Port, _ = strconv.Atoi(sp.Port) // checked by ParseSpec
+	}
+	if sp.Transport == Shell {
+		words, err := splitShell(opts.Shell)
+		if err != nil {
+			return nil, fmt.Errorf("target %s: %w", tree.Quote(sp.Text), err)
+		}
+		r.ep.Shell = words
+	}
+	if r.ep.Daemon {
+		r.ep.User = daemonUser(sp.User)
+		r.ep.Password = func() (string, error) { return password(opts.PasswordFile) }
+	}
+	if err := r.ep.Validate(); err != nil {
+		return nil, fmt.Errorf("target %s: %w", tree.Quote(sp.Text), err)
+	}
+	if opts.PasswordFile != "" && r.ep.Daemon {
+		if _, err := password(opts.PasswordFile); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// daemonUser is who authenticates when the target names nobody, as rsync has it.
+func daemonUser(user string) string {
+	for _, name := range []string{user, os.Getenv("USER"), os.Getenv("LOGNAME")} {
+		if name != "" {
+			return name
+		}
+	}
+	return "nobody"
+}
+
+// Close implements Target.
+func (r *Rsync) Close() error {
+	r.held.drop()
+	return nil
+}
+
+// base are the options of every session.
+func (r *Rsync) base() session.Options {
+	o := session.Options{
+		Links: true, Perms: true, Times: true, Owner: true, Group: true, Devices: true, Specials: true,
+		HardLinks: r.opts.HardLinks, ACLs: r.opts.ACLs, Xattrs: r.opts.Xattrs, NumericIDs: r.opts.NumericIDs,
+		Delete: r.opts.Delete, MaxDelete: -1, BwLimit: r.opts.BwLimit, Names: r.names,
+	}
+	if !r.noWindow && (r.protocol == 0 || r.protocol >= 31) {
+		o.ModifyWindow = -1
+	}
+	if r.opts.Compress {
+		o.Compress = "auto"
+	}
+	if r.opts.Rules != nil {
+		o.Filters = func(protocol int) ([]string, error) { return r.opts.Rules.Wire(protocol, r.opts.Delete, false) }
+	}
+	return o
+}
+
+// Full implements Target.
+func (r *Rsync) Full(ctx context.Context, progress func(Progress)) (Report, error) {
+	r.held.drop()
+	if r.opts.MaxDelete >= 0 && r.opts.Delete && !r.opts.DryRun {
+		rep, err := r.full(ctx, true, func(Progress) {})
+		if err != nil {
+			return rep, err
+		}
+		if rep.Deleted > r.opts.MaxDelete {
+			return Report{}, &Error{
+				Err: fmt.Errorf("%d entries would be deleted: %w", rep.Deleted, ErrMaxDelete), Permanent: true,
+				Hint: fmt.Sprintf("look at what a run with --dry-run -v would delete, then start again with --max-delete %d", rep.Deleted),
+			}
+		}
+	}
+	rep, err := r.full(ctx, r.opts.DryRun, progress)
+	if err == nil && !r.opts.DryRun {
+		r.prepare(ctx)
+	}
+	return rep, err
+}
+
+func (r *Rsync) full(ctx context.Context, dry bool, progress func(Progress)) (Report, error) {
+	root, err := r.src.Open()
+	if err != nil {
+		return Report{}, err
+	}
+	defer root.Close()
+	run := r.newRun(ctx, root)
+	run.progress = progress
+	o := r.base()
+	o.Recurse, o.IncRecurse, o.DryRun, o.Checksum = true, true, dry, r.opts.Checksum
+	o.IgnoreErrors = false
+	err = run.session(o, sender.Job{Whole: true}, false)
+	var se *session.Error
+	if errors.As(err, &se) {
+		switch {
+		case r.learn(se):
+			return r.full(ctx, dry, progress)
+		case se.Code == session.ExitVanished, se.Code == session.ExitPartial && run.blame(se.Messages, nil):
+			err = nil // the paths are known and stay dirty; otherwise do it all again
+		}
+	}
+	return run.report, r.describe(err)
+}
+
+// soft reports whether an exit code says that single paths failed.
+func soft(code int) bool { return code == session.ExitPartial || code == session.ExitVanished }
+
+// Apply implements Target.
+func (r *Rsync) Apply(ctx context.Context, b change.Batch) (Report, error) {
+	root, err := r.src.Open()
+	if err != nil {
+		return Report{Outcome: change.Outcome{Untouched: true}}, err
+	}
+	defer root.Close()
+	run := r.newRun(ctx, root)
+	for _, it := range b.Items {
+		run.asIs[it.Path] = it.AsIs
+	}
+	if r.noRename || !r.opts.Delete {
+		for i := range b.Renames {
+			run.report.Outcome.Renames[i] = true
+		}
+		b.Renames = nil
+	}
+	steps := plan(b, root.Lstat, r.legacy())
+	for i, s := range steps {
+		if err := run.step(s); err != nil {
+			if i == 0 && run.report.Wire == 0 {
+				run.report.Outcome = change.Outcome{Untouched: true}
+			}
+			return run.report, r.describe(err)
+		}
+	}
+	r.prepare(ctx)
+	return run.report, nil
+}
+
+// legacy reports whether deletions have to go through listings of directories.
+func (r *Rsync) legacy() bool {
+	return r.noMissing || r.protocol != 0 && r.protocol < missingProtocol
+}
+
+// describe turns a session's failure into a target's.
+func (r *Rsync) describe(err error) error {
+	var se *session.Error
+	if err == nil || !errors.As(err, &se) {
+		return err
+	}
+	return &Error{Err: err, Permanent: se.Permanent, Hint: hint(se)}
+}
+
+// hint is what an operator can do about a failure, "" if that is not known.
+func hint(e *session.Error) string {
+	text := strings.ToLower(strings.Join(e.Messages, "\n"))
+	switch {
+	case strings.Contains(text, "auth failed"):
+		return "check the user name, --password-file and the daemon's secrets file"
+	case strings.Contains(text, "unknown module"):
+		return "list the daemon's modules with: rsync rsync://HOST/"
+	case strings.Contains(text, "read only"):
+		return `set "read only = no" for the module in rsyncd.conf`
+	case strings.Contains(text, "max connections"):
+		return `raise "max connections" in rsyncd.conf: a mirror holds one connection`
+	case e.Option != "" && strings.Contains(text, "refuse"):
+		return fmt.Sprintf("remove %s from \"refuse options\" in rsyncd.conf", strings.TrimLeft(e.Option, "-"))
+	}
+	return ""
+}
+
+// run is one full pass or one batch.
+type run struct {
+	*Rsync
+	ctx      context.Context
+	root     *walk.Root
+	progress func(Progress)
+	report   Report
+	asIs     map[tree.Path]bool
+	halvings int // sessions spent on finding out which path failed
+}
+
+func (r *Rsync) newRun(ctx context.Context, root *walk.Root) *run {
+	return &run{
+		Rsync: r, ctx: ctx, root: root, asIs: map[tree.Path]bool{},
+		report: Report{Outcome: change.Outcome{Failed: map[tree.Path]error{}, Renames: map[int]bool{}}},
+	}
+}
+
+// options are those of a step's session.
+func (r *Rsync) options(s step) session.Options {
+	o := r.base()
+	o.Recurse = s.recurses()
+	if s.linkDest != "" {
+		o.LinkDest = []string{s.linkDest}
+	}
+	o.Fuzzy = s.fuzzy
+	if s.whole {
+		return o
+	}
+	o.Relative, o.Dirs = true, !o.Recurse
+	o.IgnoreTimes = s.content
+	o.DeleteMissing = o.Delete && !r.legacy()
+	o.Checksum = o.Recurse && r.protocol != 0 && r.protocol < 31
+	return o
+}
+
+// step carries out one step of a batch.
+func (r *run) step(s step) error {
+	job := sender.Job{Dir: s.dir, Whole: s.whole, List: s.list}
+	err := r.session(r.options(s), job, s.content && s.dir.IsRoot() && !s.recurses())
+	var se *session.Error
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &se):
+		return err
+	case r.learn(se):
+		return r.step(s)
+	case s.optional && !connecting(se):
+		for _, i := range s.renames {
+			r.report.Outcome.Renames[i] = true
+		}
+		return nil
+	case se.Code == session.ExitVanished:
+		return nil // they are noted
+	case se.Code != session.ExitPartial:
+		return err
+	}
+	return r.partly(s, se)
+}
+
+// connecting reports whether a session failed before it could do anything.
+func connecting(e *session.Error) bool {
+	return e.Code == session.ExitStartClient || e.Code == session.ExitSocket || e.Code == session.ExitConnTimeout
+}
+
+// learn notes that the peer does not take an option which we can do without,
+// and reports whether it was one.
+func (r *Rsync) learn(e *session.Error) bool {
+	known := func(flag *bool) bool {
+		again := !*flag
+		*flag = true
+		return again
+	}
+	switch strings.TrimLeft(e.Option, "-") {
+	case "delete-missing-args":
+		return known(&r.noMissing)
+	case "@", "modify-window":
+		return known(&r.noWindow)
+	case "y", "fuzzy", "link-dest":
+		return known(&r.noRename)
+	}
+	return false
+}
+
+// maxHalvings bounds the sessions that one batch spends on finding bad paths.
+const maxHalvings = 40
+
+// partly deals with a session in which some paths failed: those that the peer
+// named stay dirty; if it named none that we know, halves of the list are tried
+// on their own.
+func (r *run) partly(s step, e *session.Error) error {
+	if r.blame(e.Messages, s.list) {
+		return nil
+	}
+	if len(s.list) == 1 || r.halvings >= maxHalvings {
+		for _, it := range s.list {
+			r.report.Outcome.Failed[it.Path.Under(s.dir)] = errors.New(lastWords(e.Messages))
+		}
+		return nil
+	}
+	r.halvings++
+	half := len(s.list) / 2
+	for _, list := range [][]sender.Item{s.list[:half], s.list[half:]} {
+		part := s
+		part.list = list
+		if err := r.step(part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// session runs one session and adds up what it did.
+func (r *run) session(o session.Options, job sender.Job, common bool) error {
+	job.Root, job.Scope = r.root, r.src.Scope
+	deleted := 0
+	job.OnDeleted = func(string, bool) { deleted++ }
+	job.OnError = r.sourceError
+	if r.opts.Hold {
+		job.Steady = &sender.Steady{Within: r.opts.MaxHold, AsIs: func(p tree.Path) bool { return r.asIs[p] }}
+	}
+	if r.progress != nil {
+		job.OnProgress = func(p sender.Progress) {
+			r.progress(Progress{Files: int64(p.Transferred), Bytes: p.Bytes})
+		}
+	}
+	res, err := r.send(o, job, common)
+	r.report.Files += res.Transferred
+	r.report.Bytes += res.Literal + res.Matched
+	r.report.Wire += res.Read + res.Written
+	r.report.Deleted += deleted
+	if job.Whole {
+		r.report.Entries += res.Files
+	}
+	return err
+}
+
+// send opens a session, or takes the one that is held, and runs job in it.
+func (r *run) send(o session.Options, job sender.Job, common bool) (sender.Result, error) {
+	if common {
+		if s := r.held.take(r.ctx); s != nil {
+			res, err := s.Send(r.ctx, job)
+			var se *session.Error
+			if err == nil || res.Files > 0 || !errors.As(err, &se) || se.Option != "" || soft(se.Code) {
+				return res, err
+			}
+			// The peer had ended it: open another.
+		}
+	}
+	s, err := r.open(r.ctx, o, job.Dir)
+	if err != nil {
+		return sender.Result{}, err
+	}
+	defer s.Close()
+	r.protocol = s.Protocol()
+	return s.Send(r.ctx, job)
+}
+
+// sourceError hears of paths that could not be read.
+func (r *run) sourceError(p tree.Path, err error) {
+	o := &r.report.Outcome
+	switch {
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sender.ErrChanged):
+		o.Vanished = append(o.Vanished, p)
+	case errors.Is(err, sender.ErrBusy):
+		o.Vanished = append(o.Vanished, p)
+		r.report.Busy = append(r.report.Busy, p)
+	default:
+		o.Failed[p] = err
+	}
+}

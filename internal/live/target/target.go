@@ -1,0 +1,118 @@
+// Package target is where changes go: a local directory, an rsync daemon, an
+// rsync started over a remote shell. Whatever it is, it takes a full pass once
+// and batches afterwards, and answers with what it did.
+//
+// A Target is driven by one goroutine at a time. It reads the source itself,
+// when it takes a batch: what is sent is what is on disk then. It never
+// deletes anything without having seen, through a handle on the pinned source
+// root, that the path is gone.
+package target
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"lockstep/internal/fs/filter"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/live/change"
+)
+
+// Target is one place that must hold what the source holds.
+type Target interface {
+	// Full brings everything in step, deletions included.
+	Full(ctx context.Context, progress func(Progress)) (Report, error)
+	// Apply carries out one batch. An error means that nothing can be said to
+	// have been acknowledged; failures of single paths are in the report.
+	Apply(ctx context.Context, b change.Batch) (Report, error)
+	// Close ends what is held open between batches.
+	Close() error
+}
+
+// Progress is how far a full pass has come.
+type Progress struct {
+	Files int64 // sent
+	Bytes int64 // of content read at the source
+}
+
+// Report is what a target did.
+type Report struct {
+	Outcome change.Outcome
+	Files   int   // regular files whose content was sent or copied
+	Deleted int   // entries removed
+	Bytes   int64 // of content sent or copied
+	Wire    int64 // bytes on the wire, both directions; 0 for a directory
+	Entries int   // of the source, counted by a full pass
+	Busy    []tree.Path
+}
+
+// Options shape what is mirrored, the same for all targets of a mirror.
+type Options struct {
+	Delete     bool
+	MaxDelete  int // most entries a full pass may remove; -1 = no limit
+	DryRun     bool
+	Checksum   bool
+	HardLinks  bool
+	ACLs       bool
+	Xattrs     bool
+	NumericIDs bool
+	Hold       bool          // leave files alone that are being written
+	MaxHold    time.Duration // files modified longer ago than this are not looked at for writers; 0 = always look
+	Rules      *filter.Rules
+
+	Compress     bool
+	BwLimit      int    // KiB/s, 0 = none
+	Shell        string // remote shell command; "" = ssh
+	RsyncPath    string
+	Protocol     int // highest to offer; 0 = 32
+	PasswordFile string
+}
+
+// Source is the pinned tree that targets read.
+type Source struct {
+	Dir   string
+	Pin   tree.Inode
+	Scope *filter.Scope
+}
+
+// ErrSourceGone says that the source's path no longer leads to the directory
+// that was there at the start.
+var ErrSourceGone = errors.New("the source directory is gone or was replaced")
+
+// Open opens the source's root for one piece of work. No handle is kept
+// longer than that: an open handle would keep the file system from being
+// unmounted.
+func (s Source) Open() (*walk.Root, error) {
+	r, err := walk.OpenRoot(s.Dir)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", tree.Quote(s.Dir), ErrSourceGone)
+		}
+		return nil, err
+	}
+	if r.Inode() != s.Pin {
+		r.Close()
+		return nil, fmt.Errorf("%s: %w", tree.Quote(s.Dir), ErrSourceGone)
+	}
+	return r, nil
+}
+
+// Error is a failure of a target as a whole.
+type Error struct {
+	Err       error
+	Permanent bool   // trying again cannot help
+	Restart   bool   // what the target holds is unknown: a full pass is due
+	Hint      string // what the operator can do, "" if nothing is known
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// ErrMaxDelete says that a pass would remove more than --max-delete allows.
+var ErrMaxDelete = errors.New("more deletions than --max-delete allows")
+
+// ErrChanged says that a file changed while it was read; it is still dirty.
+var ErrChanged = errors.New("changed while it was being read")

@@ -1,0 +1,391 @@
+package watch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lockstep/internal/fs/tree"
+)
+
+// openList opens a directory to be watched and listed.
+const openList = unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+
+// how says what arming a directory does beyond watching it.
+type how struct {
+	tell telling
+	deep bool // look into directories that were watched before, too
+}
+
+// telling says what becomes Found events.
+type telling uint8
+
+const (
+	tellNone telling = iota
+	tellNew          // what is in directories that were not watched before
+	tellAll          // what is in any directory that is looked into
+)
+
+// addTop makes the directory at p one that everything below hangs from.
+func (e *inotify) addTop(p tree.Path) {
+	e.nextID--
+	e.tree.top(p, e.nextID)
+}
+
+// cede leaves the mount at p to another backend.
+func (e *inotify) cede(p tree.Path) {
+	e.ceded[p] = true
+	if d := e.tree.at(p); d != nil && d.parent != nil {
+		e.drop(d)
+	}
+}
+
+// reclaim takes what was ceded, or was on another file system, back.
+func (e *inotify) reclaim(p tree.Path) {
+	delete(e.ceded, p)
+	if d := e.tree.at(p); d != nil && d.parent == nil && d.name != "" {
+		e.drop(d)
+		return
+	}
+	e.rearm(p)
+}
+
+// armAll watches everything for the first time.
+func (e *inotify) armAll() error {
+	defer e.rest()
+	for _, top := range e.tree.tops {
+		if err := e.armTop(top, tellNone); err != nil {
+			return err
+		}
+	}
+	e.out = nil
+	e.limitNotice()
+	return nil
+}
+
+// armTop watches a top and all below it.
+func (e *inotify) armTop(top *watchDir, tell telling) error {
+	root, err := e.open()
+	if err != nil {
+		return err
+	}
+	p := top.path()
+	fd, err := openBelow(root, p, openList)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	fresh := top.id < 0
+	mask := e.mask
+	if p == tree.Root {
+		mask |= inoTop
+	}
+	if err := e.subscribe(fd, top, mask); err != nil {
+		return err
+	}
+	e.list(fd, top, p, how{tell: tell, deep: true}, fresh)
+	return nil
+}
+
+// subscribe gives top a watch, or leaves it without one if there are none left.
+func (e *inotify) subscribe(fd int, top *watchDir, mask uint32) error {
+	wd, err := e.watch(fd, mask)
+	switch {
+	case err == nil:
+		e.identify(top, wd)
+	case !errors.Is(err, unix.ENOSPC):
+		return err
+	case e.unwatched[top] == nil:
+		e.unwatched[top] = &snapshot{}
+	}
+	return nil
+}
+
+// identify gives d, which had no watch before, watch wd.
+func (e *inotify) identify(d *watchDir, wd int32) {
+	if d.id == wd {
+		return
+	}
+	delete(e.tree.byID, d.id)
+	delete(e.unwatched, d)
+	d.id = wd
+	e.tree.byID[wd] = d
+	e.watched++
+}
+
+// open opens the source root for a while, see rest.
+func (e *inotify) open() (int, error) {
+	if e.root >= 0 {
+		return e.root, nil
+	}
+	fd, err := e.w.pin.open()
+	if err != nil {
+		return -1, err
+	}
+	e.root = fd
+	return fd, nil
+}
+
+// openDir opens known directory d. It fails with ESTALE if its path leads to
+// another directory: records still to come have moved it or a parent.
+func (e *inotify) openDir(d *watchDir) (int, error) {
+	root, err := e.open()
+	if err != nil {
+		return -1, err
+	}
+	p := d.path()
+	fd, err := openBelow(root, p, openList)
+	if err != nil || d.id < 0 {
+		return fd, err
+	}
+	mask := e.mask
+	if p == tree.Root {
+		mask |= inoTop
+	}
+	wd, err := e.watch(fd, mask)
+	if err == nil && wd == d.id {
+		return fd, nil
+	}
+	_ = unix.Close(fd)
+	if err == nil && e.tree.byID[wd] == nil {
+		_, _ = unix.InotifyRmWatch(e.in.fd, uint32(wd))
+	}
+	if err == nil || err == unix.ENOSPC {
+		err = unix.ESTALE
+	}
+	return -1, err
+}
+
+// arm watches the directory called name in parent, which is open as at, and
+// what is below it. It returns nil without an error if that is not wanted.
+func (e *inotify) arm(at int, parent *watchDir, name string, p tree.Path, h how) (*watchDir, error) {
+	if len(p) > tree.MaxPath {
+		return nil, unix.ENAMETOOLONG
+	}
+	if e.ceded[p] || e.w.skip(p, true) {
+		if d := parent.child(name); d != nil {
+			e.drop(d)
+		}
+		return nil, nil
+	}
+	fd, err := unix.Openat(at, name, openList, 0)
+	for err == unix.EINTR {
+		fd, err = unix.Openat(at, name, openList, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	d, fresh, err := e.adopt(fd, parent, name)
+	if err != nil {
+		return nil, err
+	}
+	if fresh || h.deep || h.tell == tellAll {
+		e.list(fd, d, p, h, fresh)
+	}
+	return d, nil
+}
+
+// adopt puts the directory open as fd into the tree as name in parent, with a
+// watch if there is one. fresh says that it was not watched before.
+func (e *inotify) adopt(fd int, parent *watchDir, name string) (d *watchDir, fresh bool, err error) {
+	wd, err := e.watch(fd, e.mask)
+	if errors.Is(err, unix.ENOSPC) {
+		return e.adoptUnwatched(parent, name)
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if d := e.tree.byID[wd]; d != nil {
+		displaced, ok := e.tree.move(d, parent, name)
+		if displaced != nil {
+			e.drop(displaced)
+		}
+		if ok {
+			e.lastDir = nil
+			return d, false, nil
+		}
+		// The tree holds d above its own parent: begin anew with d.
+		if d.parent == nil {
+			return nil, false, unix.ELOOP
+		}
+		if parent.within(d) {
+			e.drop(d)
+			return nil, false, unix.ESTALE
+		}
+	}
+	if d := parent.child(name); d != nil && d.id < 0 {
+		e.identify(d, wd)
+		return d, true, nil
+	}
+	d, displaced := e.tree.add(parent, name, wd)
+	e.watched++
+	if displaced != nil {
+		e.drop(displaced)
+	}
+	return d, true, nil
+}
+
+// drop forgets d and all below it, and gives their watches back.
+func (e *inotify) drop(d *watchDir) {
+	e.lastDir = nil
+	e.tree.drop(d, func(d *watchDir) {
+		if d.id >= 0 {
+			_, _ = unix.InotifyRmWatch(e.in.fd, uint32(d.id)) // fails if the directory is gone
+			e.watched--
+		}
+		delete(e.unwatched, d)
+		delete(e.closed, d)
+	})
+}
+
+// list looks into directory d, which is open as fd and lies at p: it arms the
+// directories in it and forgets those that are not there any more.
+func (e *inotify) list(fd int, d *watchDir, p tree.Path, h how, fresh bool) {
+	tell := h.tell == tellAll || h.tell == tellNew && fresh
+	if fresh && !tell && d.id >= 0 && childless(fd) {
+		return
+	}
+	if e.unwatched[d] != nil {
+		e.remember(d) // first, so that what comes meanwhile is in one of the two
+	}
+	names, err := e.names(fd, tell, p)
+	if err != nil {
+		e.cannot(p, err)
+		e.closed[d] = true
+		return
+	}
+	delete(e.closed, d)
+	if !fresh {
+		e.forgetOthers(d, names)
+	}
+	for _, name := range names {
+		sub := p.Join(name)
+		switch _, err := e.arm(fd, d, name, sub, h); err {
+		case nil, unix.ENOENT, unix.ENOTDIR, unix.ELOOP: // gone, or something else by now
+		case unix.EACCES:
+			e.closed[d] = true
+			e.cannot(sub, err)
+		case unix.ESTALE, unix.EMFILE, unix.ENFILE, unix.ENOMEM:
+			e.postpone(d, name)
+		default:
+			e.cannot(sub, err)
+		}
+	}
+}
+
+// maxCannot is how many directories are named before it is only counted.
+const maxCannot = 10
+
+// cannot says that the directory at p is not watched.
+func (e *inotify) cannot(p tree.Path, err error) {
+	e.failed++
+	switch {
+	case e.failed < maxCannot:
+		e.w.notice("", "directory %v is not watched: %v", p, err)
+	case e.failed == maxCannot:
+		e.w.notice("", "directory %v and others are not watched: %v", p, err)
+	}
+}
+
+// forgetOthers drops the directories known in d that are not among names.
+func (e *inotify) forgetOthers(d *watchDir, names []string) {
+	there := make(map[string]bool, len(names))
+	for _, n := range names {
+		there[n] = true
+	}
+	for i := len(d.kids) - 1; i >= 0; i-- {
+		if kid := d.kids[i]; !there[kid.name] {
+			e.drop(kid)
+		}
+	}
+}
+
+// childless reports whether the directory has no subdirectories, which the
+// link count says on these file systems: "." and the own name, no "..".
+func childless(fd int) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil || st.Nlink != 2 {
+		return false
+	}
+	var fs unix.Statfs_t
+	if unix.Fstatfs(fd, &fs) != nil {
+		return false
+	}
+	return fs.Type == unix.EXT4_SUPER_MAGIC || fs.Type == unix.XFS_SUPER_MAGIC || fs.Type == unix.TMPFS_MAGIC
+}
+
+const (
+	// The layout of struct linux_dirent64: inode and offset of 8 bytes each,
+	// record length of 2, type of 1, then the name with a NUL.
+	direntLen  = 16
+	direntType = 18
+	direntName = 19
+)
+
+// names are the directories in the one open as fd. With tell, everything in it
+// becomes a Found event.
+func (e *inotify) names(fd int, tell bool, p tree.Path) (names []string, err error) {
+	if e.dents == nil {
+		e.dents = make([]byte, 64<<10)
+	}
+	for {
+		n, err := unix.Getdents(fd, e.dents)
+		if err == unix.EINTR {
+			continue
+		}
+		if n <= 0 || err != nil {
+			return names, err
+		}
+		for b := e.dents[:n]; len(b) > direntName; {
+			size := int(binary.NativeEndian.Uint16(b[direntLen:]))
+			kind, name := b[direntType], b[direntName:size]
+			b = b[size:]
+			name, _, _ = bytes.Cut(name, []byte{0})
+			if string(name) == "." || string(name) == ".." {
+				continue
+			}
+			isDir := kind == unix.DT_DIR || kind == unix.DT_UNKNOWN && isDirAt(fd, string(name))
+			if isDir {
+				names = append(names, string(name))
+			}
+			if tell {
+				e.add(Event{Op: Found, Path: p.Join(string(name)), Dir: isDir})
+			}
+		}
+	}
+}
+
+func isDirAt(fd int, name string) bool {
+	var st unix.Stat_t
+	return unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR
+}
+
+// rearm looks at everything at and below p again.
+func (e *inotify) rearm(p tree.Path) {
+	d := e.tree.at(p)
+	for d == nil && p != tree.Root {
+		p = p.Parent()
+		d = e.tree.at(p)
+	}
+	if d == nil {
+		return // lies with another backend
+	}
+	if d.parent == nil {
+		_ = e.armTop(d, tellNew)
+	} else if fd, err := e.openDir(d); err == nil {
+		e.list(fd, d, p, how{tell: tellNew, deep: true}, false)
+		_ = unix.Close(fd)
+	} else if err == unix.ESTALE || err == unix.ENOENT {
+		e.postpone(d.parent, d.name)
+	}
+	e.limitNotice()
+}
+
+// postpone has the place of name in parent looked at once more records are in.
+func (e *inotify) postpone(parent *watchDir, name string) {
+	e.later = append(e.later, unsettled{parent, name, time.Now()})
+}

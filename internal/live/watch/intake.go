@@ -1,0 +1,98 @@
+package watch
+
+import (
+	"fmt"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	readSize  = 64 << 10 // bytes asked of the kernel at once; holds hundreds of records
+	keepSpare = 1 << 20  // larger buffers are given back when they are empty
+)
+
+// intake drains a kernel queue into memory, so that the kernel's own queue
+// stays short however slow the consumer is. One goroutine runs read; another
+// takes.
+type intake struct {
+	fd    int
+	stop  int           // a descriptor that is readable once all must end
+	limit int           // bytes
+	ready chan struct{} // holds a token when there is something to take
+
+	mu   sync.Mutex
+	buf  []byte // whole records
+	lost bool   // buf overran its limit and was emptied
+}
+
+func newIntake(fd, stop, limit int) *intake {
+	return &intake{fd: fd, stop: stop, limit: limit, ready: make(chan struct{}, 1)}
+}
+
+// read runs until the stop descriptor is readable, or reading fails.
+func (in *intake) read() error {
+	fds := []unix.PollFd{{Fd: int32(in.fd), Events: unix.POLLIN}, {Fd: int32(in.stop), Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
+			return fmt.Errorf("wait for events: %w", err)
+		}
+		if fds[1].Revents != 0 {
+			return nil
+		}
+		if fds[0].Revents == 0 {
+			continue
+		}
+		if err := in.fill(); err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		select {
+		case in.ready <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// fill appends what one read gives.
+func (in *intake) fill() error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if len(in.buf) >= in.limit {
+		in.buf, in.lost = in.buf[:0], true // they were hints; a comparison of everything replaces them
+	}
+	if cap(in.buf)-len(in.buf) < readSize {
+		grown := make([]byte, len(in.buf), 2*cap(in.buf)+readSize)
+		copy(grown, in.buf)
+		in.buf = grown
+	}
+	n, err := unix.Read(in.fd, in.buf[len(in.buf):cap(in.buf)])
+	switch {
+	case err == unix.EAGAIN || err == unix.EINTR:
+		return nil
+	case err != nil:
+		return err
+	}
+	in.buf = in.buf[:len(in.buf)+n]
+	return nil
+}
+
+// take exchanges what has come in for an empty buffer. lost says that records
+// older than data were dropped.
+func (in *intake) take(spare []byte) (data []byte, lost bool) {
+	if cap(spare) > keepSpare {
+		spare = nil
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	data, lost = in.buf, in.lost
+	in.buf, in.lost = spare[:0], false
+	return data, lost
+}
+
+// drained reports whether neither kernel nor memory hold more records.
+func (in *intake) drained() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	n, err := unix.IoctlGetInt(in.fd, unix.TIOCINQ)
+	return err == nil && n == 0 && len(in.buf) == 0 && !in.lost
+}

@@ -1,0 +1,155 @@
+package watch
+
+import (
+	"hash/maphash"
+	"strings"
+	"time"
+
+	"lockstep/internal/fs/tree"
+)
+
+// snapshot is what polling remembers of one directory: a name, a NUL and 8
+// bytes for each entry.
+type snapshot struct {
+	dev    uint64 // of the directory
+	names  string // sorted, each with a NUL after it
+	prints []uint64
+}
+
+// The low bits of a print; the others are a hash of what a change would touch.
+const (
+	printDir   = 1 << 0
+	printFresh = 1 << 1 // so young that a second change could look the same
+	printGone  = 1 << 2 // was deleted, which has been told once
+	printBits  = printDir | printFresh | printGone
+)
+
+var printSeed = maphash.MakeSeed()
+
+// A change within the granularity of a file system's clock leaves the times as
+// they are. Entries that are younger than that when they are looked at are
+// taken to differ the next time.
+const (
+	fineClock   = 50 * time.Millisecond
+	coarseClock = 2 * time.Second // a time without nanoseconds: FAT has 2 s, others 1 s
+)
+
+// fingerprint sums m up.
+func fingerprint(m tree.Meta, now time.Time) uint64 {
+	m.Nlink = 0 // changes with other names of the file, which are told themselves
+	p := maphash.Comparable(printSeed, m) &^ printBits
+	if m.IsDir() {
+		p |= printDir
+	}
+	clock := fineClock
+	if m.Ctime.Nsec == 0 {
+		clock = coarseClock
+	}
+	if now.Sub(time.Unix(m.Ctime.Sec, int64(m.Ctime.Nsec))) < clock {
+		p |= printFresh
+	}
+	return p
+}
+
+// difference is one entry that differs between two snapshots.
+type difference struct {
+	name string
+	op   Op // Create|Found, Modify, Attrib (a directory) or Delete
+	dir  bool
+}
+
+// cursor goes through a snapshot.
+type cursor struct {
+	names  string
+	prints []uint64
+}
+
+func (s *snapshot) cursor() cursor {
+	if s == nil {
+		return cursor{}
+	}
+	return cursor{s.names, s.prints}
+}
+
+func (c *cursor) next() (name string, print uint64) {
+	name, c.names, _ = strings.Cut(c.names, "\x00")
+	print, c.prints = c.prints[0], c.prints[1:]
+	return name, print
+}
+
+// compare makes a new snapshot from a sorted listing and reports how it
+// differs from s, which may be nil. If the listing is not complete, entries it
+// lacks are kept as they were.
+func (s *snapshot) compare(dev uint64, listing []tree.Entry, complete bool, now time.Time, report func(difference)) *snapshot {
+	size := 0
+	for _, e := range listing {
+		size += len(e.Name) + 1
+	}
+	var names strings.Builder
+	names.Grow(size)
+	fresh := &snapshot{dev: dev, prints: make([]uint64, 0, len(listing))}
+	keep := func(name string, print uint64) {
+		names.WriteString(name)
+		names.WriteByte(0)
+		fresh.prints = append(fresh.prints, print)
+	}
+	old := s.cursor()
+	// A deletion is told twice: whoever looked after the first time may have
+	// seen something that came and went between two listings.
+	missing := func(name string, print uint64) {
+		if complete {
+			report(difference{name, Delete, print&printDir != 0})
+		}
+		if !complete {
+			keep(name, print)
+		} else if print&printGone == 0 {
+			keep(name, print|printGone)
+		}
+	}
+	var name string
+	var was uint64
+	have := false
+	for _, e := range listing {
+		for {
+			if !have && len(old.prints) > 0 {
+				name, was = old.next()
+				have = true
+			}
+			if !have || name >= e.Name {
+				break
+			}
+			missing(name, was)
+			have = false
+		}
+		is := fingerprint(e.Meta, now)
+		isDir := e.Meta.IsDir()
+		switch {
+		case !have || name != e.Name:
+			report(difference{e.Name, Create | Found, isDir})
+		case was&printGone != 0:
+			report(difference{e.Name, Create | Found, isDir})
+			have = false
+		case (was^is)&printDir != 0: // another object took the name
+			report(difference{e.Name, Delete, was&printDir != 0})
+			report(difference{e.Name, Create | Found, isDir})
+			have = false
+		case was != is&^printFresh && isDir:
+			report(difference{e.Name, Attrib, true})
+			have = false
+		case was != is&^printFresh:
+			report(difference{e.Name, Modify, false})
+			have = false
+		default:
+			have = false
+		}
+		keep(e.Name, is)
+	}
+	if have {
+		missing(name, was)
+	}
+	for len(old.prints) > 0 {
+		missing(old.next())
+	}
+	fresh.names = names.String()
+	return fresh
+}

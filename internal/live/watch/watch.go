@@ -1,0 +1,264 @@
+package watch
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"lockstep/internal/fs/tree"
+)
+
+// maxBatch bounds the events sent at once, so that the consumer can begin
+// while more are prepared.
+const maxBatch = 4096
+
+// Watch tells of changes below a root until it is closed or cannot go on.
+type Watch struct {
+	cfg    Config
+	pin    *pin
+	choice Choice
+	events chan []Event
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	stop   int // eventfd, readable once ctx has ended
+	wg     sync.WaitGroup
+	done   chan struct{} // closed after everything has ended
+
+	counts struct {
+		events, overflows, watches, unwatched, known, outside, unplaced atomic.Int64
+		limit                                                           atomic.Pointer[string]
+	}
+
+	fan *fanotify // nil if not in use
+	ino *inotify  // nil if not in use
+
+	below   []nested // the mounts that Open found
+	regions regions  // who watches what; owned by Open, then by the guard's follow
+
+	mu  sync.Mutex
+	err error // why it had to end
+}
+
+// Open arms every directory below c.Root and returns: what changes from then
+// on will be told. It ends when ctx does, or on Close.
+func Open(ctx context.Context, c Config) (*Watch, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	c.setDefaults()
+	p, err := pinRoot(c.Root)
+	if err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, fmt.Errorf("watch: eventfd: %w", err)
+	}
+	w := &Watch{cfg: c, pin: p, stop: stop, events: make(chan []Event),
+		done: make(chan struct{}), regions: regions{}}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	unhook := context.AfterFunc(w.ctx, w.signalStop)
+	err = w.choose()
+	var g *guard
+	if err == nil {
+		g, err = newGuard(w)
+	}
+	if err != nil {
+		w.cancel()
+	} else {
+		w.start(g)
+	}
+	go w.reap(g, unhook)
+	if err != nil {
+		<-w.done
+		return nil, fmt.Errorf("watch %s: %w", tree.Quote(c.Root), err)
+	}
+	return w, nil
+}
+
+func (w *Watch) signalStop() {
+	var one [8]byte
+	binary.NativeEndian.PutUint64(one[:], 1)
+	_, _ = unix.Write(w.stop, one[:]) // only full after 2^64-2 of them
+}
+
+// start launches the goroutines. Each is owned by w.wg; see the package comment.
+func (w *Watch) start(g *guard) {
+	w.wg.Go(g.check)
+	w.wg.Go(g.follow)
+	if w.fan != nil {
+		w.wg.Go(func() { w.fail(w.fan.in.read()) })
+		w.wg.Go(w.fan.run)
+	}
+	if w.ino != nil {
+		w.wg.Go(func() { w.fail(w.ino.in.read()) })
+		w.wg.Go(w.ino.run)
+	}
+	for _, r := range w.regions {
+		if r.poll != nil {
+			w.wg.Go(r.poll.run)
+		}
+	}
+}
+
+// reap waits for the end and cleans up.
+func (w *Watch) reap(g *guard, unhook func() bool) {
+	<-w.ctx.Done()
+	w.wg.Wait()
+	if !unhook() {
+		// The hook has begun: it must be through with the descriptor. It writes
+		// once, after which the descriptor is readable.
+		_, _ = unix.Poll([]unix.PollFd{{Fd: int32(w.stop), Events: unix.POLLIN}}, -1)
+	}
+	if g != nil {
+		g.close()
+	}
+	if w.fan != nil {
+		_ = unix.Close(w.fan.in.fd)
+	}
+	if w.ino != nil {
+		_ = unix.Close(w.ino.in.fd)
+	}
+	_ = unix.Close(w.stop)
+	close(w.events)
+	close(w.done)
+}
+
+// fail ends the watch because of err; nil is ignored.
+func (w *Watch) fail(err error) {
+	if err == nil {
+		return
+	}
+	w.mu.Lock()
+	if w.err == nil && w.ctx.Err() == nil {
+		w.err = err
+	}
+	w.mu.Unlock()
+	w.cancel()
+}
+
+// Events gives batches as they were read. Each slice belongs to the receiver.
+// The channel is closed when the watch ends, see Err.
+func (w *Watch) Events() <-chan []Event { return w.events }
+
+// Choice is the backend in use, and why.
+func (w *Watch) Choice() Choice { return w.choice }
+
+// Err is why the watch ended: nil while it has not, or if Close or its context
+// ended it.
+func (w *Watch) Err() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
+}
+
+// Close ends the watch and waits until it has ended. It may be called more
+// than once. Its error is Err's.
+func (w *Watch) Close() error {
+	w.cancel()
+	<-w.done
+	return w.Err()
+}
+
+// Stats are the counts at this moment.
+func (w *Watch) Stats() Stats {
+	c := &w.counts
+	s := Stats{
+		Events: c.events.Load(), Overflows: c.overflows.Load(), Watches: c.watches.Load(), Unwatched: c.unwatched.Load(),
+		Known: c.known.Load(), Outside: c.outside.Load(), Unplaced: c.unplaced.Load(),
+	}
+	if l := c.limit.Load(); l != nil {
+		s.Limit = *l
+	}
+	return s
+}
+
+// Rearm asks Skip again about the directories at and below dir, and returns
+// when those that are wanted now are watched. Call it after the rules behind
+// Skip have changed, before scanning what they let in.
+func (w *Watch) Rearm(dir tree.Path) error {
+	if w.ino == nil {
+		return nil // fanotify and polling ask Skip at every event and look
+	}
+	return w.ino.tasks.call(w.ctx, func() { w.ino.rearm(dir) })
+}
+
+func (w *Watch) notice(hint, format string, args ...any) {
+	if w.cfg.OnNotice != nil {
+		w.cfg.OnNotice(Notice{Text: fmt.Sprintf(format, args...), Hint: hint})
+	}
+}
+
+func (w *Watch) skip(p tree.Path, isDir bool) bool {
+	return w.cfg.Skip != nil && p != tree.Root && w.cfg.Skip(p, isDir)
+}
+
+// add appends what the consumer wants to know of ev.
+func (w *Watch) add(out []Event, ev Event) []Event {
+	if ev.Op&Rename != 0 {
+		switch from, to := w.skip(ev.From, ev.Dir), w.skip(ev.Path, ev.Dir); {
+		case from && to:
+			return out
+		case from:
+			ev.Op, ev.From = ev.Op&^Rename|MovedTo, ""
+		case to:
+			ev.Op, ev.Path, ev.From = ev.Op&^Rename|MovedFrom, ev.From, ""
+		}
+	} else if w.skip(ev.Path, ev.Dir) {
+		return out
+	}
+	ev.Op &= w.cfg.Events | unasked | Nameless
+	if ev.Op&^Nameless == 0 || len(out) > 0 && out[len(out)-1] == ev {
+		return out
+	}
+	return append(out, ev)
+}
+
+// overflow appends word that events were lost.
+func (w *Watch) overflow(out []Event) []Event {
+	w.counts.overflows.Add(1)
+	return append(out, Event{Op: Overflow, Dir: true})
+}
+
+// send hands a batch over, doing tasks while the consumer is busy. It reports
+// false when the watch has ended.
+func (w *Watch) send(batch []Event, t tasks) bool {
+	if len(batch) == 0 {
+		return w.ctx.Err() == nil
+	}
+	for {
+		select {
+		case w.events <- batch:
+			w.counts.events.Add(int64(len(batch)))
+			return true
+		case task := <-t:
+			task()
+		case <-w.ctx.Done():
+			return false
+		}
+	}
+}
+
+// tasks are done by the goroutine that owns a backend.
+type tasks chan func()
+
+// call has f done and waits for that. It fails when ctx ends first.
+func (t tasks) call(ctx context.Context, f func()) error {
+	ran := make(chan struct{})
+	select {
+	case t <- func() { f(); close(ran) }:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-ran:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,131 @@
+package proof_test
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lockstep/internal/proof/harness"
+)
+
+// A daemon that says no: its own words are shown, the mirror tries again where
+// that can help, and the other targets go on.
+func TestADaemonThatSaysNo(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		config harness.DaemonConfig
+		flags  []string
+		url    func(*harness.Daemon) string
+		words  string // of the daemon
+		lasts  bool   // trying again cannot help
+	}{
+		{name: "a refused option", config: harness.DaemonConfig{Lines: []string{"refuse options = compress"}},
+			flags: []string{"-z"}, words: "(?i)refuse --?(compress|z)", lasts: true},
+		{name: "a read-only module", config: harness.DaemonConfig{Lines: []string{"read only = yes"}}, words: "module is read only", lasts: true},
+		{name: "an unknown module", url: func(d *harness.Daemon) string { return strings.Replace(d.URL(), "/web1", "/web9", 1) },
+			words: "Unknown module", lasts: true},
+		{name: "a wrong password", url: func(d *harness.Daemon) string { return strings.Replace(d.URL(), "liang", "wang", 1) },
+			words: "auth failed on module web1", lasts: true},
+		{name: "a host that is not allowed", config: harness.DaemonConfig{Lines: []string{"hosts allow = 192.0.2.1"}}, words: "access denied"},
+		{name: "a module whose path is missing", config: harness.DaemonConfig{Lines: []string{"path = /nonexistent/module"}}, words: "chdir failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			d := startDaemon(t, c.config)
+			url := d.URL()
+			if c.url != nil {
+				url = c.url(d)
+			}
+			source, other := t.TempDir(), t.TempDir()
+			write(t, filepath.Join(source, "file"), "one")
+			m := startMirror(t, append(c.flags, "--password-file", d.PasswordFile, source, url, other)...)
+			e, err := m.WaitFor(soon, "the daemon's words", 0, harness.Saying("failing", c.words))
+			check(t, err)
+			if c.lasts && e.Next != "" {
+				t.Errorf("it would be tried again, which cannot help: %s", e.Raw)
+			}
+			if !c.lasts && e.Next == "" {
+				t.Errorf("it would not be tried again, which could help: %s", e.Raw)
+			}
+			expectAt(t, filepath.Join(other, "file"), "one")
+			write(t, filepath.Join(source, "file"), "two")
+			expectAt(t, filepath.Join(other, "file"), "two")
+			stopMirror(t, m)
+		})
+	}
+}
+
+// A daemon with no connection left is tried again until there is one.
+func TestADaemonOverItsConnectionLimitIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, harness.DaemonConfig{Lines: []string{"max connections = 1"}})
+	conn := occupy(t, d)
+	source := t.TempDir()
+	write(t, filepath.Join(source, "file"), "text")
+	m := startMirror(t, "--password-file", d.PasswordFile, source, d.URL())
+	e, err := m.WaitFor(soon, "the daemon's words", 0, harness.Saying("failing", `max connections \(1\) reached`))
+	check(t, err)
+	if e.Next == "" {
+		t.Errorf("it would not be tried again: %s", e.Raw)
+	}
+	check(t, conn.Close())
+	converge(t, source, d.Path, munged)
+	// The session that waits must not use up the only connection for good: it
+	// is the one that takes the next change.
+	for _, text := range []string{"a", "b", "c"} {
+		write(t, filepath.Join(source, "file"), text)
+		expectAt(t, filepath.Join(d.Path, "file"), text)
+	}
+	stopMirror(t, m)
+}
+
+// occupy takes one connection of the daemon's module and keeps it, in the
+// midst of the authentication.
+func occupy(t *testing.T, d *harness.Daemon) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", d.Listen)
+	check(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	check(t, conn.SetDeadline(time.Now().Add(soon)))
+	_, err = conn.Write([]byte("@RSYNCD: 31.0 md5 md4\n" + d.Module + "\n"))
+	check(t, err)
+	var got strings.Builder
+	buf := make([]byte, 512)
+	for !strings.Contains(got.String(), "AUTHREQD") {
+		n, err := conn.Read(buf)
+		got.Write(buf[:n])
+		if err != nil {
+			t.Fatalf("no challenge from the daemon: %v, after %q", err, got.String())
+		}
+	}
+	return conn
+}
+
+// A daemon that is not there when the mirror starts, and one that closes idle
+// sessions after a second.
+func TestADaemonThatComesAndGoes(t *testing.T) {
+	t.Parallel()
+	d := startDaemon(t, harness.DaemonConfig{Lines: []string{"timeout = 1"}})
+	d.End()
+	source := t.TempDir()
+	write(t, filepath.Join(source, "file"), "one")
+	m := startMirror(t, "--password-file", d.PasswordFile, source, d.URL())
+	_, err := m.WaitFor(soon, "the refused connection", 0, harness.Saying("failing", "connection refused"))
+	check(t, err)
+	check(t, d.Start())
+	expectAt(t, filepath.Join(d.Path, "file"), "one")
+	for _, text := range []string{"two", "three"} {
+		<-time.After(1500 * time.Millisecond) // longer than the daemon's timeout: the session that waits is gone
+		write(t, filepath.Join(source, "file"), text)
+		expectAt(t, filepath.Join(d.Path, "file"), text)
+	}
+	check(t, d.Crash())
+	check(t, os.Remove(filepath.Join(source, "file")))
+	write(t, filepath.Join(source, "other"), "four")
+	check(t, d.Start())
+	converge(t, source, d.Path, munged)
+	stopMirror(t, m)
+}

@@ -1,0 +1,55 @@
+package sender_test
+
+import (
+	"os"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/sender"
+)
+
+// cpu is the processor time this process has used, in seconds.
+func cpu(b *testing.B) float64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return float64(u.Utime.Sec+u.Stime.Sec) + float64(u.Utime.Usec+u.Stime.Usec)/1e6
+}
+
+// BenchmarkFirstPass sends the tree named by SENDER_BENCH_TREE to an empty
+// directory of a real rsync, and reports the processor time of our side alone.
+func BenchmarkFirstPass(b *testing.B) {
+	from := os.Getenv("SENDER_BENCH_TREE")
+	if from == "" {
+		b.Skip("SENDER_BENCH_TREE names no tree")
+	}
+	for _, incremental := range []bool{false, true} {
+		name := "one list"
+		if incremental {
+			name = "incremental"
+		}
+		b.Run(name, func(b *testing.B) {
+			root, err := walk.OpenRoot(from)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer root.Close()
+			var used float64
+			var res sender.Result
+			for range b.N {
+				dest := tempDir(b)
+				p := startPeer(b, dest, peerOptions{protocol: 32, letters: "logDtpr", incremental: incremental})
+				before := cpu(b)
+				res = p.send(sender.Job{Root: root, Whole: true})
+				used += cpu(b) - before
+				p.exits(0)
+				os.RemoveAll(dest)
+			}
+			b.ReportMetric(used/float64(b.N), "cpu-s/op")
+			b.ReportMetric(float64(res.Transferred), "files")
+		})
+	}
+}

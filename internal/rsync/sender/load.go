@@ -1,0 +1,191 @@
+package sender
+
+import (
+	"bytes"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/checksum"
+	"lockstep/internal/rsync/delta"
+)
+
+const (
+	loaders = 3 // goroutines that open and read files
+
+	// loadAhead is how many files are opened before their turn comes; smallFile
+	// is the size in bytes up to which they are read, too.
+	loadAhead = 64
+	smallFile = 256 << 10
+)
+
+// load is a file that is about to be sent.
+type load struct {
+	dir  tree.Path // relative to Root
+	name string
+	hash bool // compute the digest of a small file: nothing will be searched in it
+
+	done   chan struct{} // holds a token when the rest is set
+	err    error         // the file cannot be sent
+	size   int64         // when it was opened
+	state  version       // when it was opened
+	torn   bool          // it changed while data was read
+	file   *os.File      // to read the contents from; nil if data has them
+	buffer *[]byte       // of data, from bufferPools
+	data   []byte
+	short  *delta.SourceError // data had to be filled up with zeros
+	from   bytes.Reader       // of data
+	digest []byte             // if hash and data
+	sum    [checksum.MaxSize]byte
+}
+
+var loadPool = sync.Pool{New: func() any { return &load{done: make(chan struct{}, 1)} }}
+
+// bufferSizes are those of the buffers for small files.
+var bufferSizes = [...]int{4 << 10, 16 << 10, 64 << 10, smallFile}
+
+var bufferPools [len(bufferSizes)]sync.Pool
+
+func getBuffer(size int64) *[]byte {
+	for i, n := range bufferSizes {
+		if size <= int64(n) {
+			if b, ok := bufferPools[i].Get().(*[]byte); ok {
+				return b
+			}
+			b := make([]byte, n)
+			return &b
+		}
+	}
+	return nil
+}
+
+func putBuffer(b *[]byte) {
+	for i, n := range bufferSizes {
+		if len(*b) == n {
+			bufferPools[i].Put(b)
+		}
+	}
+}
+
+// release gives back what a load holds.
+func (l *load) release() {
+	if l.file != nil {
+		l.file.Close()
+	}
+	if l.buffer != nil {
+		putBuffer(l.buffer)
+	}
+	*l = load{done: l.done}
+	loadPool.Put(l)
+}
+
+// loader opens files for main.
+type loader struct {
+	root *walk.Root
+	job  *Job
+	jobs chan *load
+	wait sync.WaitGroup
+}
+
+func newLoader(job *Job, algo checksum.Algo, seed int32) *loader {
+	ld := &loader{root: job.Root, job: job, jobs: make(chan *load, loadAhead)}
+	for range loaders {
+		ld.wait.Go(func() {
+			w := loadWorker{root: job.Root, steady: job.Steady, hash: algo.New(seed)}
+			defer w.leave()
+			for l := range ld.jobs {
+				w.load(l)
+				l.done <- struct{}{}
+			}
+		})
+	}
+	return ld
+}
+
+// begin has a file opened. No more than loadAhead may be under way.
+func (ld *loader) begin(dir tree.Path, name string, hash bool) *load {
+	l := loadPool.Get().(*load)
+	l.dir, l.name, l.hash = dir, name, hash
+	ld.jobs <- l
+	return l
+}
+
+// close ends the goroutines, once they have loaded what was begun.
+func (ld *loader) close() {
+	close(ld.jobs)
+	ld.wait.Wait()
+}
+
+// loadWorker is one of the goroutines: it keeps the directory it used last.
+type loadWorker struct {
+	root   *walk.Root
+	steady *Steady
+	hash   *checksum.Hash
+	dir    *walk.Dir
+	fd     int
+}
+
+func (w *loadWorker) leave() {
+	if w.dir != nil {
+		w.dir.Release()
+		w.dir.Close()
+		w.dir = nil
+	}
+}
+
+// enter makes the directory that holds l the current one.
+func (w *loadWorker) enter(dir tree.Path) error {
+	if w.dir != nil && w.dir.Path() == dir {
+		return nil
+	}
+	w.leave()
+	d, err := w.root.Dir(dir)
+	if err != nil {
+		return err
+	}
+	if w.fd, err = d.Acquire(); err != nil {
+		d.Close()
+		return err
+	}
+	w.dir = d
+	return nil
+}
+
+// load opens the file and, if it is small, reads it.
+func (w *loadWorker) load(l *load) {
+	if l.err = w.enter(l.dir); l.err != nil {
+		return
+	}
+	fd, state, err := openFile(w.fd, l.name)
+	if err != nil {
+		l.err = &walk.Error{Op: "open", Path: l.dir.Join(l.name), Err: err}
+		return
+	}
+	if w.steady.busy(l.dir.Join(l.name), fd, state) {
+		_ = unix.Close(fd)
+		l.err = ErrBusy
+		return
+	}
+	size := state.size
+	l.size, l.state = size, state
+	if size > smallFile {
+		l.file = os.NewFile(uintptr(fd), l.dir.Join(l.name).String())
+		return
+	}
+	defer unix.Close(fd)
+	l.buffer = getBuffer(size)
+	l.data = (*l.buffer)[:size]
+	if n, err := readFull(fd, l.data); n < len(l.data) {
+		clear(l.data[n:])
+		l.short = &delta.SourceError{Offset: int64(n), Err: err}
+	}
+	l.torn = w.steady != nil && versionNow(fd) != state
+	if l.hash {
+		w.hash.Reset()
+		w.hash.Write(l.data)
+		l.digest = w.hash.Sum(l.sum[:0])
+	}
+}

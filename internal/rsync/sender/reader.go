@@ -1,0 +1,105 @@
+package sender
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"lockstep/internal/rsync/delta"
+	"lockstep/internal/rsync/wire"
+)
+
+// The bounds of the queue between reader and main.
+const (
+	queueLen    = 1024
+	queueWeight = 16 << 20 // bytes; a single request may be heavier
+	spareSums   = 8
+)
+
+// reader takes requests off the stream until the goodbye.
+type reader struct {
+	dec   decoder
+	queue chan *request // closed at the end, like ended; err is set before
+	ended chan struct{}
+	err   error
+
+	// last is the number of DONEs after which nothing comes; 0 while main
+	// cannot tell. It is set before the peer can know that there are that many.
+	last atomic.Int64
+
+	mu     sync.Mutex
+	weight int64
+	lifted chan struct{} // holds a token after weight went down
+}
+
+func newReader(r *wire.Reader, p *Params) *reader {
+	return &reader{
+		dec:    decoder{r: r, params: p, spare: make(chan *delta.Sums, spareSums)},
+		queue:  make(chan *request, queueLen),
+		ended:  make(chan struct{}),
+		lifted: make(chan struct{}, 1),
+	}
+}
+
+// run is the reader goroutine. After the end of ctx it goes on reading, until
+// the stream ends: the messages in it are still wanted.
+func (r *reader) run(ctx context.Context) {
+	defer close(r.ended)
+	defer close(r.queue)
+	for dones := int64(0); ; {
+		q := new(request)
+		if r.err = r.dec.next(q); r.err != nil {
+			return
+		}
+		if r.lift(ctx, q.weight()) {
+			select {
+			case r.queue <- q:
+			case <-ctx.Done():
+			}
+		}
+		if q.kind == done {
+			if dones++; dones == r.last.Load() {
+				return
+			}
+		}
+	}
+}
+
+// lift waits until a request of weight w may be queued: the others leave room
+// for it, or there are none. At the end of ctx it reports false.
+func (r *reader) lift(ctx context.Context, w int64) bool {
+	for {
+		r.mu.Lock()
+		if w == 0 || r.weight == 0 || r.weight+w <= queueWeight {
+			r.weight += w
+			r.mu.Unlock()
+			return true
+		}
+		r.mu.Unlock()
+		select {
+		case <-r.lifted:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// drop is main's word that it is through with a request.
+func (r *reader) drop(q *request) {
+	if w := q.weight(); w > 0 {
+		r.mu.Lock()
+		r.weight -= w
+		r.mu.Unlock()
+		select {
+		case r.lifted <- struct{}{}:
+		default:
+		}
+	}
+	if q.sums != nil {
+		select {
+		case r.dec.spare <- q.sums:
+		default:
+		}
+		q.sums = nil
+	}
+}

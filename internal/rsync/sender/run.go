@@ -1,0 +1,365 @@
+package sender
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/checksum"
+	"lockstep/internal/rsync/compress"
+	"lockstep/internal/rsync/delta"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/wire"
+)
+
+// Pacing of incremental lists (part 2, 2.4), in entries beyond the list that
+// the peer works on. These numbers are not protocol.
+const (
+	aheadMin  = 1000  // while there are requests to answer
+	aheadIdle = 10000 // while there are none
+)
+
+// maxWindow bounds the requests that main has taken off the queue.
+const maxWindow = 4 * loadAhead
+
+// lastWords is how long a run whose writes fail goes on reading: a peer says
+// why before it closes the connection.
+const lastWords = 2 * time.Second
+
+// run is what main owns.
+type run struct {
+	ctx    context.Context
+	w      *wire.Writer
+	params *Params
+	job    *Job
+	state  state
+
+	lists   *lister
+	current int // entries of the lists up to the one the peer works on
+	checked int // entries that the peer has gone past
+
+	reader *reader
+	loader *loader
+	window []*request // taken off the queue; their files are being loaded
+	loads  int        // of them
+
+	encoder compress.Encoder
+	search  delta.Searcher
+	blocks  *checksum.Blocks
+	hash    *checksum.Hash
+	nothing delta.Sums // of no basis
+	sending int64      // bytes of the file under way
+
+	failed   map[tree.Path]struct{} // relative to Root: not delivered so far
+	ioError  int32                  // of the files; the lists have their own
+	result   Result
+	progress meter
+}
+
+// Run sends what job says to the peer and sees the session through to its
+// goodbye. r and w are past the handshake, with multiplexing on where the
+// protocol has it, and w past the filter list. The Result is valid, as far as
+// it goes, with an error too. Errors wrap ErrProtocol, wire.ErrStream, io.EOF
+// in its two forms, or the cause of ctx's end.
+func Run(ctx context.Context, r *wire.Reader, w *wire.Writer, params Params, job Job) (Result, error) {
+	if err := params.validate(&job); err != nil {
+		return Result{}, err
+	}
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	m, err := newRun(inner, r, w, &params, &job)
+	if err != nil {
+		return Result{}, err
+	}
+	var reading sync.WaitGroup
+	reading.Go(func() { m.reader.run(inner) })
+	if params.Interrupt != nil {
+		defer context.AfterFunc(ctx, params.Interrupt)()
+	}
+	err = m.do()
+	cancel()
+	m.close()
+	m.endReading(&reading)
+	m.result.Read, m.result.Written = r.Count(), w.Count()
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		err = fmt.Errorf("sender %s: %w", m.state, err)
+	}
+	return m.result, err
+}
+
+// endReading ends the reader goroutine. Of a run that went well it has ended by
+// itself.
+func (m *run) endReading(reading *sync.WaitGroup) {
+	switch {
+	case m.state == finished:
+	case m.params.Interrupt == nil:
+		return
+	default:
+		if m.w.Err() != nil {
+			select {
+			case <-m.reader.ended:
+			case <-time.After(lastWords):
+			}
+		}
+		m.params.Interrupt()
+	}
+	reading.Wait()
+}
+
+func newRun(ctx context.Context, r *wire.Reader, w *wire.Writer, p *Params, job *Job) (*run, error) {
+	enc, err := flist.NewEncoder(w, p.listOptions(), p.Names)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := compress.New(w, compress.Options{Method: p.Compress, Level: p.Level, Protocol: p.Protocol})
+	if err != nil {
+		return nil, err
+	}
+	m := &run{
+		ctx: ctx, w: w, params: p, job: job,
+		reader: newReader(r, p), loader: newLoader(job, p.Xfer, p.Seed),
+		encoder: tokens,
+		blocks:  p.Xfer.Blocks(p.Seed, p.Compat.Has(wire.ChecksumSeedFix)),
+		hash:    p.Xfer.New(p.Seed),
+		failed:  make(map[tree.Path]struct{}),
+	}
+	src := newSource(ctx, job, p)
+	m.lists = &lister{src: src, enc: enc, scan: newScanner(src), await: m.await, onFault: func(p tree.Path, err error) {
+		m.fail(src.full(p), err)
+	}}
+	return m, nil
+}
+
+// close ends the goroutines that work on files.
+func (m *run) close() {
+	m.lists.scan.close()
+	m.loader.close()
+	m.encoder.Close()
+	for _, q := range m.window {
+		if q.load != nil {
+			<-q.load.done
+			q.load.release()
+		}
+	}
+	m.window = nil
+	for p := range m.failed {
+		m.result.Missing = append(m.result.Missing, p)
+	}
+	slices.Sort(m.result.Missing)
+	m.result.Files, m.result.TotalSize = m.lists.entries, m.lists.size
+	m.result.IOError |= int(m.lists.ioError | m.ioError)
+	m.report(true)
+}
+
+// do is main.
+func (m *run) do() error {
+	if err := m.list(); err != nil {
+		return err
+	}
+	m.change(transferring)
+	for m.state != finished {
+		q, err := m.next()
+		if err != nil {
+			return err
+		}
+		err = m.handle(q)
+		m.reader.drop(q)
+		if err != nil {
+			return err
+		}
+		m.report(false)
+	}
+	return m.w.Flush()
+}
+
+// change is the only place where the state changes.
+func (m *run) change(to state) { m.state = to }
+
+// list sends the only list, or the first one.
+func (m *run) list() error {
+	var err error
+	switch {
+	case m.job.List != nil:
+		err = m.lists.explicit()
+	case m.params.Compat.Has(wire.IncRecurse):
+		err = m.lists.first()
+	default:
+		err = m.lists.whole()
+	}
+	if err != nil {
+		return err
+	}
+	m.current = m.lists.open[0].total
+	m.announceEnd()
+	if m.lists.open[0].Len() == 1 { // the peer waits for a second one (2.4)
+		if err := m.extend(1); err != nil {
+			return err
+		}
+	}
+	return m.w.Flush()
+}
+
+// announceEnd tells the reader, before the peer can know that all lists are
+// there, how many DONEs there will be.
+func (m *run) announceEnd() {
+	if m.lists.eof {
+		m.reader.last.Store(int64(m.lists.sent - 1 + lastDones(m.params.Protocol)))
+	}
+}
+
+// extend sends lists until the peer has some number of entries before it,
+// waiting for directories to be read.
+func (m *run) extend(entries int) error {
+	for !m.lists.eof && m.lists.entries-m.current < entries {
+		d := m.lists.peek()
+		if err := m.await(d.done); err != nil {
+			return err
+		}
+		m.sendList(d)
+	}
+	return nil
+}
+
+// sendReady sends lists like extend, as far as directories have been read.
+func (m *run) sendReady(entries int) {
+	for !m.lists.eof && m.lists.entries-m.current < entries {
+		d := m.lists.peek()
+		select {
+		case <-d.done:
+			m.sendList(d)
+		default:
+			return
+		}
+	}
+}
+
+func (m *run) sendList(d *scan) {
+	m.lists.sublist(&d.dirListing)
+	m.announceEnd()
+}
+
+// next is the request whose turn it is. While there is none, lists go out.
+func (m *run) next() (*request, error) {
+	for {
+		m.sendReady(aheadMin)
+		m.fill()
+		if len(m.window) > 0 {
+			q := m.window[0]
+			m.window[0] = nil
+			m.window = m.window[1:]
+			return q, nil
+		}
+		m.sendReady(aheadMin)
+		if err := m.w.Flush(); err != nil {
+			return nil, err
+		}
+		if err := m.idle(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// idle waits for a request or for a directory that may be listed.
+func (m *run) idle() error {
+	var listed chan struct{}
+	var d *scan
+	if !m.lists.eof && m.lists.entries-m.current < aheadIdle {
+		d = m.lists.peek()
+		listed = d.done
+	}
+	select {
+	case q, ok := <-m.reader.queue:
+		if !ok {
+			return m.streamEnd()
+		}
+		m.admit(q)
+	case <-listed:
+		m.sendList(d)
+	case <-m.ctx.Done():
+		return m.ctx.Err()
+	}
+	return nil
+}
+
+// await waits for something that is being read from disk. Flushing comes
+// first: the wait may be long, and the peer can work on what it has.
+func (m *run) await(ready <-chan struct{}) error {
+	select {
+	case <-ready:
+		return nil
+	default:
+	}
+	if err := m.w.Flush(); err != nil {
+		return err
+	}
+	select {
+	case <-ready:
+		return nil
+	case <-m.reader.ended:
+		return m.streamEnd()
+	case <-m.ctx.Done():
+		return m.ctx.Err()
+	}
+}
+
+// streamEnd is the error of a stream that ended before its goodbye. What we
+// failed to write says more than what was not there to read.
+func (m *run) streamEnd() error {
+	err := m.reader.err
+	switch {
+	case errors.Is(m.reader.err, ErrProtocol):
+	case m.w.Err() != nil:
+		err = m.w.Err()
+	case m.reader.err == io.EOF || m.reader.err == nil:
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// fill takes what has been requested and has the files loaded.
+func (m *run) fill() {
+	for m.loads < loadAhead && len(m.window) < maxWindow {
+		select {
+		case q, ok := <-m.reader.queue:
+			if !ok {
+				return
+			}
+			m.admit(q)
+		default:
+			return
+		}
+	}
+}
+
+// admit has the file of a request loaded. Whether the request is right is found
+// out when its turn comes.
+func (m *run) admit(q *request) {
+	m.window = append(m.window, q)
+	if q.kind != transfer || m.params.DryRun {
+		return
+	}
+	o := m.lists.find(q.ndx)
+	if o == nil || !o.Contains(q.ndx) || o.Kind(q.ndx) != tree.File {
+		return
+	}
+	dir, name := o.Split(q.ndx)
+	q.load = m.loader.begin(m.lists.src.full(dir), name, q.head.Count == 0)
+	m.loads++
+}
+
+// fail notes that a path, relative to Root, was not delivered.
+func (m *run) fail(p tree.Path, err error) {
+	m.failed[p] = struct{}{}
+	m.result.IOError |= ioErrorOf(err)
+	if m.job.OnError != nil {
+		m.job.OnError(p, err)
+	}
+}

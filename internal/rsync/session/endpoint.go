@@ -1,0 +1,146 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"lockstep/internal/fs/tree"
+)
+
+// The protocols that this package speaks.
+const (
+	MinProtocol = 27
+	MaxProtocol = 32
+)
+
+// DefaultPort is a daemon's usual TCP port.
+const DefaultPort = 873
+
+// Endpoint says where the receiving server is and how to reach it.
+type Endpoint struct {
+	// Daemon and no Shell: a daemon over TCP. Daemon and Shell: a daemon
+	// started by the remote shell. No Daemon: a server started by the remote
+	// shell, ssh if Shell is empty.
+	Daemon bool
+	Shell  []string // command and first arguments, split into words
+
+	Host      string
+	Port      int    // of a daemon over TCP; 0 is DefaultPort
+	User      string // for the daemon's authentication, and -l of the remote shell
+	Module    string // of a daemon
+	Path      string // below the module, or on the remote host; "" is the module itself or the home directory
+	RsyncPath string // command on the remote host, as its shell sees it; "" is rsync
+
+	// Password is asked only if the daemon wants one. An error from it is
+	// passed on as the reason.
+	Password func() (string, error)
+
+	Protocol int // highest to offer; 0 is MaxProtocol
+
+	// ConnectTimeout bounds dialling, 0 is no limit of our own. The daemon's
+	// greeting and authentication together are bounded by greetingTimeout.
+	ConnectTimeout time.Duration
+
+	// Dial replaces the TCP dialler, if set.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// greetingTimeout bounds the text handshake: a daemon allows a minute itself.
+const greetingTimeout = 75 * time.Second
+
+// Validate reports an endpoint that cannot be reached whatever happens.
+func (ep *Endpoint) Validate() error {
+	switch {
+	case ep.Host == "":
+		return errors.New("endpoint: no host")
+	case strings.HasPrefix(ep.Host, "-"):
+		return fmt.Errorf("endpoint: host %s begins with a dash", tree.Quote(ep.Host))
+	case ep.Protocol != 0 && (ep.Protocol < MinProtocol || ep.Protocol > MaxProtocol):
+		return fmt.Errorf("endpoint: protocol %d is not %d to %d", ep.Protocol, MinProtocol, MaxProtocol)
+	case ep.Port < 0 || ep.Port > 65535:
+		return fmt.Errorf("endpoint: port %d is not 1 to 65535", ep.Port)
+	case len(ep.Shell) > 0 && ep.Shell[0] == "":
+		return errors.New("endpoint: the remote shell has no name")
+	case ep.Daemon && ep.Module == "":
+		return errors.New("endpoint: no module")
+	case ep.Daemon && (strings.HasPrefix(ep.Module, "#") || strings.ContainsAny(ep.Module, "/\r\n")):
+		return fmt.Errorf("endpoint: %s cannot be the name of a module", tree.Quote(ep.Module))
+	case ep.Daemon && strings.ContainsAny(ep.User, " \r\n"):
+		return fmt.Errorf("endpoint: user %s holds a space or a line end", tree.Quote(ep.User))
+	}
+	for _, s := range append([]string{ep.Host, ep.User, ep.Module, ep.Path, ep.RsyncPath}, ep.Shell...) {
+		if strings.Contains(s, "\x00") {
+			return fmt.Errorf("endpoint: %s holds a NUL byte", tree.Quote(s))
+		}
+	}
+	return nil
+}
+
+// overTCP reports whether the endpoint is dialled rather than spawned.
+func (ep *Endpoint) overTCP() bool { return ep.Daemon && len(ep.Shell) == 0 }
+
+// protocol is the highest that we offer.
+func (ep *Endpoint) protocol() int {
+	if ep.Protocol == 0 {
+		return MaxProtocol
+	}
+	return ep.Protocol
+}
+
+// address is the daemon's, for the dialler.
+func (ep *Endpoint) address() string {
+	port := ep.Port
+	if port == 0 {
+		port = DefaultPort
+	}
+	return net.JoinHostPort(ep.Host, strconv.Itoa(port))
+}
+
+// shellArgv is the command line that starts argv on the remote host
+// (rsync-session 1.3). argv[0] is for the remote shell to take apart, the rest
+// must be quoted already.
+func (ep *Endpoint) shellArgv(argv []string) []string {
+	words := ep.Shell
+	if len(words) == 0 {
+		words = []string{"ssh"}
+	}
+	words = append([]string(nil), words...)
+	if ep.User != "" && !(ep.Daemon && hasLoginName(words)) {
+		words = append(words, "-l", ep.User)
+	}
+	return append(append(words, ep.Host), argv...)
+}
+
+// hasLoginName reports whether a shell command already says who logs in.
+func hasLoginName(words []string) bool {
+	for _, w := range words[1:] {
+		if strings.HasPrefix(w, "-l") {
+			return true
+		}
+	}
+	return false
+}
+
+// rsyncPath is the remote command.
+func (ep *Endpoint) rsyncPath() string {
+	if ep.RsyncPath == "" {
+		return "rsync"
+	}
+	return ep.RsyncPath
+}
+
+// join is a path below the endpoint's own.
+func (ep *Endpoint) join(path string) string {
+	switch {
+	case path == "":
+		return ep.Path
+	case ep.Path == "":
+		return path
+	}
+	return strings.TrimRight(ep.Path, "/") + "/" + path
+}

@@ -1,0 +1,160 @@
+package session
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"lockstep/internal/fs/tree"
+)
+
+// process is a remote shell with the server behind it. Its standard input and
+// output are the connection.
+type process struct {
+	cmd    *exec.Cmd
+	stdin  *os.File // our ends of the pipes
+	stdout *os.File
+	done   chan struct{} // closed when it has been reaped and stderr was read
+	code   int           // its exit code in rsync's terms, valid after done
+}
+
+// How long a remote shell may take to end by itself: after a goodbye, and
+// after we broke off.
+const (
+	farewellPatience = 10 * time.Second
+	abortPatience    = 300 * time.Millisecond
+)
+
+// spawn starts argv. Each line of its standard error goes to onLine, from
+// another goroutine.
+func spawn(argv []string, onLine func(string)) (*process, error) {
+	p := &process{cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
+	var theirs []*os.File
+	closeAll := func(files ...*os.File) {
+		for _, f := range files {
+			if f != nil {
+				f.Close()
+			}
+		}
+	}
+	defer func() { closeAll(theirs...) }()
+	pipe := func(write bool) (ours *os.File, err error) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
+		}
+		if write {
+			theirs = append(theirs, r)
+			return w, nil
+		}
+		theirs = append(theirs, w)
+		return r, nil
+	}
+	var stderr *os.File
+	var errs [3]error
+	p.stdin, errs[0] = pipe(true)
+	p.stdout, errs[1] = pipe(false)
+	stderr, errs[2] = pipe(false)
+	err := errors.Join(errs[:]...)
+	if err == nil {
+		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs[0], theirs[1], theirs[2]
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		closeAll(p.stdin, p.stdout, stderr)
+		return nil, fmt.Errorf("start the remote shell %s: %w", tree.Quote(argv[0]), err)
+	}
+	go p.reap(stderr, onLine)
+	return p, nil
+}
+
+// spawnCode is the exit code for a remote shell that cannot be started.
+func spawnCode(err error) int {
+	if errors.Is(err, exec.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		return ExitShellAbsent
+	}
+	return ExitShellNoRun
+}
+
+// longestLine is how much of one line of standard error is kept, in bytes.
+const longestLine = 1024
+
+// reap reads standard error, then waits for the process. A grandchild that
+// keeps standard error open does not hold up the reaping for longer than
+// abortPatience.
+func (p *process) reap(stderr *os.File, onLine func(string)) {
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		readLines(stderr, onLine)
+	}()
+	err := p.cmd.Wait()
+	select {
+	case <-read:
+	case <-time.After(abortPatience):
+	}
+	stderr.Close()
+	<-read
+	p.code = waitCode(err)
+	close(p.done)
+}
+
+// readLines passes on lines without their ends, cut at longestLine.
+func readLines(f *os.File, onLine func(string)) {
+	r := bufio.NewReaderSize(f, longestLine)
+	for {
+		line, more, err := r.ReadLine()
+		if len(line) > 0 {
+			onLine(strings.TrimRight(string(line), "\r"))
+		}
+		for more && err == nil {
+			_, more, err = r.ReadLine()
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// waitCode is a process's end as an rsync exit code.
+func waitCode(err error) int {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		return exit.ExitCode()
+	}
+	return ExitShellKilled
+}
+
+// Read, Write and Close make p a connection.
+func (p *process) Read(b []byte) (int, error)  { return p.stdout.Read(b) }
+func (p *process) Write(b []byte) (int, error) { return p.stdin.Write(b) }
+
+// Close hangs up; a process that does not end by that soon is killed.
+func (p *process) Close() error {
+	p.stdin.Close()
+	p.stdout.Close()
+	go p.wait(abortPatience)
+	return nil
+}
+
+// wait gives the process some time to end, then kills it, and returns its
+// exit code.
+func (p *process) wait(patience time.Duration) int {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+		p.cmd.Process.Kill()
+		<-p.done
+	}
+	return p.code
+}

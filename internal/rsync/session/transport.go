@@ -1,0 +1,317 @@
+package session
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"lockstep/internal/rsync/wire"
+)
+
+// ringSize is how many bytes are read ahead of who consumes them.
+const ringSize = 64 << 10
+
+// transport is one connection with a goroutine that reads ahead, so that the
+// end of the connection is noticed while nobody reads, the peer can go on
+// writing while we do, and waiting can be interrupted. Reading and writing may
+// go on at the same time, each by one goroutine; the rest may be called by any.
+type transport struct {
+	rw        io.ReadWriteCloser
+	afterRead func() // called after each read, may be nil
+	throttle  *bucket
+
+	mu       sync.Mutex
+	moved    sync.Cond // something below changed
+	ring     []byte
+	head     int // first byte not yet consumed
+	size     int // bytes not yet consumed
+	readErr  error
+	cut      bool  // Read must return wire.ErrInterrupted
+	cause    error // why we ended the connection
+	waiting  time.Time
+	lastRead time.Time
+
+	// Times in nanoseconds since start; writing is 0 if no write is going on.
+	start               time.Time
+	writing             atomic.Int64
+	lastWrite, lastData atomic.Int64
+
+	readDone chan struct{} // the read-ahead goroutine has ended
+	ended    chan struct{} // we ended the connection
+	endOnce  sync.Once
+}
+
+func newTransport(rw io.ReadWriteCloser, afterRead func()) *transport {
+	now := time.Now()
+	t := &transport{
+		rw: rw, afterRead: afterRead, ring: make([]byte, ringSize),
+		start: now, lastRead: now,
+		readDone: make(chan struct{}), ended: make(chan struct{}),
+	}
+	t.moved.L = &t.mu
+	go t.readAhead()
+	return t
+}
+
+// readAhead fills the ring until the connection ends.
+func (t *transport) readAhead() {
+	defer close(t.readDone)
+	for {
+		span := t.free()
+		if span == nil {
+			return
+		}
+		n, err := t.rw.Read(span)
+		if t.afterRead != nil {
+			t.afterRead()
+		}
+		t.mu.Lock()
+		t.size += n
+		if n > 0 {
+			t.lastRead = time.Now()
+		}
+		if err != nil {
+			t.readErr = t.explain(err)
+		}
+		t.moved.Broadcast()
+		t.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// free waits for room in the ring and returns a part of it, nil at the end. The
+// part stays where it is while the ring is emptied: head+size must not move
+// but by what is read into it.
+func (t *transport) free() []byte {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for t.size == len(t.ring) && t.cause == nil {
+		t.moved.Wait()
+	}
+	if t.cause != nil {
+		t.readErr = t.cause
+		t.moved.Broadcast()
+		return nil
+	}
+	tail := (t.head + t.size) % len(t.ring)
+	if tail < t.head {
+		return t.ring[tail:t.head]
+	}
+	return t.ring[tail:]
+}
+
+// explain puts our own reason for the end before its consequences. The caller
+// holds mu.
+func (t *transport) explain(err error) error {
+	if t.cause != nil {
+		return t.cause
+	}
+	return err
+}
+
+// Read takes from what was read ahead.
+func (t *transport) Read(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.waiting = time.Now()
+	for {
+		switch {
+		case t.cut:
+			t.waiting = time.Time{}
+			return 0, wire.ErrInterrupted
+		case t.size > 0:
+			n := copy(p, t.ring[t.head:min(t.head+t.size, len(t.ring))])
+			t.head = (t.head + n) % len(t.ring)
+			t.size -= n
+			t.waiting = time.Time{}
+			t.moved.Broadcast()
+			return n, nil
+		case t.readErr != nil:
+			return 0, t.readErr
+		}
+		t.moved.Wait()
+	}
+}
+
+// interrupt makes Read fail, now and until resume.
+func (t *transport) interrupt() { t.setCut(true) }
+
+func (t *transport) resume() { t.setCut(false) }
+
+func (t *transport) setCut(cut bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cut = cut
+	t.moved.Broadcast()
+}
+
+// emptyFrame is a keep-alive: a data frame without payload. It does not count
+// as activity, else a frozen peer would never be noticed.
+const emptyFrame = "\x00\x00\x00\x07"
+
+// Write writes p as fast as the bandwidth limit allows.
+func (t *transport) Write(p []byte) (int, error) {
+	t.writing.Store(t.now())
+	defer t.writing.Store(0)
+	idle := string(p) == emptyFrame
+	for done := 0; done < len(p); {
+		chunk := p[done:]
+		if t.throttle != nil {
+			var err error
+			if chunk, err = t.throttle.take(chunk, t.ended); err != nil {
+				return done, t.reason(err)
+			}
+		}
+		n, err := t.rw.Write(chunk)
+		done += n
+		t.wrote(!idle)
+		if err != nil {
+			return done, t.reason(err)
+		}
+	}
+	return len(p), nil
+}
+
+// WriteVector writes several pieces in one go if the connection can.
+func (t *transport) WriteVector(pieces [][]byte) error {
+	conn, ok := t.rw.(net.Conn)
+	if !ok || t.throttle != nil {
+		for _, p := range pieces {
+			if len(p) == 0 {
+				continue
+			}
+			if _, err := t.Write(p); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	t.writing.Store(t.now())
+	defer t.writing.Store(0)
+	buffers := net.Buffers(pieces)
+	_, err := buffers.WriteTo(conn)
+	t.wrote(true)
+	return t.reason(err)
+}
+
+func (t *transport) now() int64 { return max(1, int64(time.Since(t.start))) }
+
+func (t *transport) wrote(data bool) {
+	now := t.now()
+	t.lastWrite.Store(now)
+	if data {
+		t.lastData.Store(now)
+	}
+}
+
+// reason is explain for whoever does not hold mu; nil stays nil.
+func (t *transport) reason(err error) error {
+	if err == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.explain(err)
+}
+
+// sinceWrite is how long nothing has been written; 0 during a write.
+func (t *transport) sinceWrite() time.Duration {
+	if t.writing.Load() != 0 {
+		return 0
+	}
+	return time.Duration(t.now() - t.lastWrite.Load())
+}
+
+// silence is how long somebody has been waiting for the peer while no data
+// went either way; 0 if nobody waits.
+func (t *transport) silence() time.Duration {
+	t.mu.Lock()
+	waiting, last := t.waiting, t.lastRead
+	t.mu.Unlock()
+	since := int64(0)
+	if !waiting.IsZero() {
+		since = int64(waiting.Sub(t.start))
+	}
+	if writing := t.writing.Load(); writing != 0 && (since == 0 || writing < since) {
+		since = writing
+	}
+	if since == 0 {
+		return 0
+	}
+	return time.Duration(t.now() - max(since, int64(last.Sub(t.start)), t.lastData.Load()))
+}
+
+// heard reports whether anything was read after mark.
+func (t *transport) heard(mark time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.lastRead.After(mark)
+}
+
+// alive reports whether the connection still stands, with nothing unread if
+// quiet is asked for.
+func (t *transport) alive(quiet bool) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.readErr == nil && t.cause == nil && (!quiet || t.size == 0)
+}
+
+// end closes the connection; cause is the error of everything after, unless
+// another came first. It does not wait.
+func (t *transport) end(cause error) {
+	t.mu.Lock()
+	if t.cause == nil {
+		t.cause = cause
+	}
+	t.moved.Broadcast()
+	t.mu.Unlock()
+	t.endOnce.Do(func() {
+		close(t.ended)
+		t.rw.Close()
+	})
+}
+
+// bucket is a token bucket: it lets rate bytes a second through.
+type bucket struct {
+	rate  float64 // bytes a second
+	level float64 // bytes that may go at once; below 0: to be waited for
+	last  time.Time
+}
+
+// burst is how much unused bandwidth is saved up, and how long a chunk may
+// take.
+const burst = 100 * time.Millisecond
+
+func newBucket(kibPerSecond int) *bucket {
+	if kibPerSecond <= 0 {
+		return nil
+	}
+	return &bucket{rate: float64(kibPerSecond) * 1024, last: time.Now()}
+}
+
+// take returns the part of p that may be written now, after waiting for it; ended
+// stops the waiting.
+func (b *bucket) take(p []byte, ended <-chan struct{}) ([]byte, error) {
+	now := time.Now()
+	limit := b.rate * burst.Seconds()
+	b.level = min(limit, b.level+now.Sub(b.last).Seconds()*b.rate)
+	b.last = now
+	p = p[:min(len(p), max(1, int(limit)))]
+	b.level -= float64(len(p))
+	if b.level >= 0 {
+		return p, nil
+	}
+	timer := time.NewTimer(time.Duration(-b.level / b.rate * float64(time.Second)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return p, nil
+	case <-ended:
+		return nil, errors.New("ended while waiting for bandwidth")
+	}
+}
