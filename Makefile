@@ -56,7 +56,7 @@ fuzz:
 race:
 	@if command -v $${CC:-gcc} >/dev/null; then \
 	  echo 'CGO_ENABLED=1 go test -race -short'; \
-	  CGO_ENABLED=1 go test -race -short -timeout 10m $(RACE); \
+	  CGO_ENABLED=1 go test -race -short -timeout 8m $(RACE); \
 	else echo 'no C compiler: the race detector is left out'; [[ $${CI:-} != true ]]; fi
 
 unit:

@@ -24,13 +24,19 @@ const (
 	progressEvery = 5 * time.Second  // between two progress lines off a terminal
 )
 
+// boardOptions are the flags that change what is said.
+type boardOptions struct {
+	verbose bool
+	once    bool // every target gets one try
+	dryRun  bool // nothing is changed
+}
+
 // board collects what a mirror tells and says what may be printed when. It is
 // pure: the clock is passed in. It is not safe for concurrent use.
 type board struct {
-	verbose bool
-	once    bool // every target gets one try
-	choice  *watch.Choice
-	source  string
+	boardOptions
+	choice *watch.Choice
+	source string
 
 	queue    []message
 	lost     int // messages that found the queue full
@@ -56,8 +62,8 @@ type passProgress struct {
 	at     target.Progress
 }
 
-func newBoard(source string, verbose, once bool) *board {
-	return &board{source: source, verbose: verbose, once: once, pace: newPace(batchLines), failing: map[string]time.Time{}}
+func newBoard(source string, o boardOptions) *board {
+	return &board{source: source, boardOptions: o, pace: newPace(batchLines), failing: map[string]time.Time{}}
 }
 
 // say queues a message.
@@ -98,10 +104,14 @@ func (b *board) inStep(now time.Time, name string, r mirror.Pass) {
 		Failed: r.Failed, Bytes: r.Bytes, Wire: r.Wire, Seconds: r.Elapsed.Seconds()}
 	m := message{}
 	var t strings.Builder
-	if b.once && r.Failed > 0 {
+	switch {
+	case b.dryRun:
+		rec.Event = "dry-run"
+		fmt.Fprintf(&t, "%s %s would take %s", clock(now), tree.Quote(name), count(r.Files, "file"))
+	case b.once && r.Failed > 0:
 		rec.Event, m.voice = "out-of-step", failure
 		fmt.Fprintf(&t, "%s is not in step, %s failed: %s", tree.Quote(name), count(r.Failed, "path"), count(r.Files, "file"))
-	} else {
+	default:
 		fmt.Fprintf(&t, "%s %s is in step: %s", clock(now), tree.Quote(name), count(r.Files, "file"))
 	}
 	if r.Deleted > 0 {
@@ -177,7 +187,7 @@ func (s *batchSum) line(now time.Time) message {
 	}
 	if s.Wire > 0 {
 		fmt.Fprintf(&t, ", %s on the wire", byteCount(s.Wire))
-	} else {
+	} else if s.Bytes > 0 {
 		fmt.Fprintf(&t, ", %s copied", byteCount(s.Bytes))
 	}
 	if s.batches > 1 {

@@ -41,7 +41,7 @@ var exitCodes = []exitCode{
 	{exitUnsupported, "not supported: this release does not have the face or the action that was asked for"},
 	{exitFailed, "the mirror could not go on: the system refused something that it cannot do without"},
 	{exitInterrupted, "`--once`, `--dry-run` or the demo was stopped by a signal before it was done"},
-	{exitOutOfStep, "`--once` ended with paths or targets that are not in step, or the demo found a difference"},
+	{exitOutOfStep, "`--once` ended with paths or targets that are not in step, every target of a mirror refused for good, or the demo found a difference"},
 	{exitMaxDelete, "`--once` would have removed more than `--max-delete` allows; nothing was deleted"},
 	{exitSIGHUP, "a second signal, SIGHUP, ended it at once"},
 	{exitSIGINT, "a second signal, SIGINT, ended it at once"},

@@ -9,6 +9,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
+	"lockstep/internal/live/watch"
 )
 
 // What the tests of this package reach beyond Main.
@@ -25,7 +26,6 @@ var (
 	JudgePasswordFile = judgePasswordFile
 	HintOf            = hintOf
 	CodeOf            = codeOf
-	NewBoard          = newBoard
 	ShellWord         = shellWord
 	Outside           = outside
 )
@@ -38,7 +38,13 @@ type (
 	Message     = message
 	LoggedEvent = loggedEvent
 	BatchRecord = batchRecord
+	Board       = board
 )
+
+// NewBoard makes a board of a live mirror.
+func NewBoard(source string, verbose bool) *board {
+	return newBoard(source, boardOptions{verbose: verbose})
+}
 
 // MessageText is what a person reads of m.
 func MessageText(m message) string { return m.text }
@@ -78,6 +84,7 @@ func JSONKeys() map[[2]string]string {
 		keys[[2]string{"every event", k.name}] = k.meaning
 	}
 	for _, e := range jsonEvents {
+		keys[[2]string{e.event, "event"}] = e.meaning
 		for _, k := range jsonKeys(e.object) {
 			keys[[2]string{e.event, k.name}] = k.meaning
 		}
@@ -99,3 +106,22 @@ func CatchSignals(onFirst, onState func()) { catchSignals(onFirst, onState) }
 
 // Root is the tree of commands, with its output thrown away.
 func Root() *cobra.Command { return (&app{console: newConsole(io.Discard, io.Discard)}).root() }
+
+// StartReporter starts a reporter for people; done prints what is left.
+func StartReporter(out, errs io.Writer) (l mirror.Listener, done func()) {
+	r := startReporter(newConsole(out, errs), newBoard("/src", boardOptions{}), false, false, func() {})
+	return r.listener(), r.close
+}
+
+// OpenLog opens a log of changes; done writes what is left.
+func OpenLog(name, format, source string) (add func(watch.Event), done func(), err error) {
+	f, err := compileFormat(format, defaultTimeFmt)
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := openChangeLog(name, f, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	return l.listener(source), l.close, nil
+}

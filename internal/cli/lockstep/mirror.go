@@ -204,7 +204,7 @@ func (a *app) runMirror(o *mirrorOptions, source string, targets []string) error
 
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
-	rep := startReporter(a.console, newBoard(source, o.verbose, cfg.Once), o.json, o.quiet, end)
+	rep := startReporter(a.console, newBoard(source, boardOptions{verbose: o.verbose, once: cfg.Once, dryRun: o.dryRun}), o.json, o.quiet, end)
 	defer rep.close()
 	cfg.Listener = rep.listener()
 	log, err := o.openLog(dirs, rep)

@@ -27,7 +27,7 @@ func texts(ms []lockstep.Message) []string {
 }
 
 func TestBatchLinesAreNeverAFlood(t *testing.T) {
-	b := lockstep.NewBoard("/src", false, false)
+	b := lockstep.NewBoard("/src", false)
 	lines, changes := 0, 0
 	now := noon
 	for range 10_000 { // a batch each millisecond for ten seconds
@@ -52,7 +52,7 @@ func TestBatchLinesAreNeverAFlood(t *testing.T) {
 }
 
 func TestAHeldBackBatchIsToldSoon(t *testing.T) {
-	b := lockstep.NewBoard("/src", false, false)
+	b := lockstep.NewBoard("/src", false)
 	for i := range 11 {
 		b.Batch(noon, "web1", mirror.BatchReport{At: noon, Changes: i + 1})
 		b.Take(noon, false)
@@ -68,7 +68,7 @@ func TestAHeldBackBatchIsToldSoon(t *testing.T) {
 
 func TestBatchLines(t *testing.T) {
 	report := mirror.BatchReport{At: noon, Changes: 3, Deleted: 1, Wire: 12595, Lag: 2100 * time.Microsecond}
-	b := lockstep.NewBoard("/src", false, false)
+	b := lockstep.NewBoard("/src", false)
 	b.Batch(noon, "web1", report)
 	b.Batch(noon, "/srv/copy", mirror.BatchReport{At: noon, Changes: 1, Bytes: 10, Lag: time.Second})
 	report.Lag = 4200 * time.Microsecond
@@ -84,7 +84,7 @@ func TestBatchLines(t *testing.T) {
 }
 
 func TestFailuresAlikeAreCounted(t *testing.T) {
-	b := lockstep.NewBoard("/src", false, false)
+	b := lockstep.NewBoard("/src", false)
 	denied := errors.New("permission denied")
 	for i := range 120 {
 		p := tree.Path(fmt.Sprintf("f%03d", i))
@@ -111,7 +111,7 @@ func TestFailuresAlikeAreCounted(t *testing.T) {
 }
 
 func TestATargetThatFailsAgainAndAgainIsToldNowAndThen(t *testing.T) {
-	b := lockstep.NewBoard("/src", false, false)
+	b := lockstep.NewBoard("/src", false)
 	now, lines := noon, 0
 	for i := range 3600 { // a try each second for an hour, each from another port
 		now = now.Add(time.Second)
@@ -135,7 +135,7 @@ func TestATargetThatFailsAgainAndAgainIsToldNowAndThen(t *testing.T) {
 }
 
 func TestAPeersWordsStayOnOneLine(t *testing.T) {
-	b := lockstep.NewBoard("/src", false, false)
+	b := lockstep.NewBoard("/src", false)
 	err := &target.Error{Err: errors.New("@ERROR: no\x1b[2J\nsuch \xff"), Permanent: true, Hint: "rsync web1::\n"}
 	b.TargetFailing(noon, "web\n1", err, noon, time.Time{})
 	got, _ := b.Take(noon, false)
@@ -146,7 +146,7 @@ func TestAPeersWordsStayOnOneLine(t *testing.T) {
 }
 
 func TestLinesForASlowReaderAreBounded(t *testing.T) {
-	b := lockstep.NewBoard("/src", true, false)
+	b := lockstep.NewBoard("/src", true)
 	paths := make([]tree.Path, 1000)
 	for i := range paths {
 		paths[i] = tree.Path(fmt.Sprint(i))
@@ -165,7 +165,7 @@ func TestLinesForASlowReaderAreBounded(t *testing.T) {
 }
 
 func TestProgressIsShownForLongPassesOnly(t *testing.T) {
-	b := lockstep.NewBoard("/src", false, false)
+	b := lockstep.NewBoard("/src", false)
 	b.Progress(noon, "web1", target.Progress{Files: 1})
 	if s := b.Status(noon.Add(900 * time.Millisecond)); s != "" {
 		t.Errorf("after 0.9 s there is a status: %s", s)

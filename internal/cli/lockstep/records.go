@@ -171,6 +171,7 @@ var jsonEvents = []struct {
 	{"progress", "a first pass is running; at most every 5 s", progressRecord{}},
 	{"in-step", "a target's first pass is done and nothing is pending", inStepRecord{}},
 	{"out-of-step", "with --once: a target's only pass is done and paths failed", inStepRecord{}},
+	{"dry-run", "with --dry-run: what a first pass would do", inStepRecord{}},
 	{"batch", "a target acknowledged changes; at most 10 lines a second, later ones sum up", batchRecord{}},
 	{"change", "with -v: one path of a batch", changeRecord{}},
 	{"failing", "a target could not be reached or refused", failingRecord{}},

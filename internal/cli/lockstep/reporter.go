@@ -29,6 +29,10 @@ type reporter struct {
 	mu    sync.Mutex
 	board *board
 
+	// Of the printing goroutine.
+	status string
+	renew  time.Time // when the status line is next rewritten
+
 	wake chan struct{} // room for one
 	stop chan struct{}
 	done chan struct{}
@@ -107,17 +111,20 @@ func (r *reporter) print(all bool) time.Time {
 	now := time.Now()
 	r.mu.Lock()
 	lines, next := r.board.take(now, all)
-	status := ""
+	status, due := r.status, time.Time{}
 	if r.console.terminal && !r.json && !r.quiet {
-		if status = r.board.status(now); len(r.board.passes) > 0 {
-			next = earliest(next, now.Add(statusEvery))
-		}
+		status, due = r.statusLine(now)
 	} else {
-		progress, due := r.board.progressLines(now)
-		lines, next = append(lines, progress...), earliest(next, due)
+		var progress []message
+		progress, due = r.board.progressLines(now)
+		lines = append(lines, progress...)
 	}
 	r.mu.Unlock()
-	r.console.setStatus(status)
+	next = earliest(next, due)
+	if status != r.status {
+		r.status = status
+		r.console.setStatus(status)
+	}
 	for _, m := range lines {
 		r.show(m)
 	}
@@ -125,6 +132,19 @@ func (r *reporter) print(all bool) time.Time {
 		r.onEPIPE()
 	}
 	return next
+}
+
+// statusLine is the status line for now, renewed every now and then, and when
+// to renew it.
+func (r *reporter) statusLine(now time.Time) (line string, due time.Time) {
+	switch {
+	case len(r.board.passes) == 0:
+		return "", time.Time{}
+	case now.Before(r.renew):
+		return r.status, r.renew
+	}
+	r.renew = now.Add(statusEvery)
+	return r.board.status(now), r.renew
 }
 
 // show prints one message.

@@ -256,7 +256,7 @@ func TestReadersSeeWholeFiles(t *testing.T) {
 				}
 			}
 		}()
-		for i := range 300 {
+		for i := range 100 {
 			_, err := r.CopyFile("file", sources[i%2], fileMeta(0o640), apply.Copy{})
 			must(t, err)
 		}

@@ -39,6 +39,7 @@ func (b *Builder) start() *loader {
 		b.started = true
 		names := map[string]bool{}
 		b.load = loader{
+			max:   maxGiven,
 			from0: b.From0,
 			cvs:   cvsLists{b.CVSHome, b.CVSEnv},
 			open:  b.open,

@@ -18,15 +18,19 @@
 // and effect are bounded, errors never repeat their contents, and a pattern
 // takes at most time in proportion to its length times that of the name.
 //
-// A per-directory file that cannot be read or parsed makes rsync stop. Here
-// everything in its directory and below counts as hidden and as protected, so
-// that nothing is sent and nothing deleted on a guess, and Scope.Err says why.
+// A per-directory file with an error makes rsync stop, and one that may not be
+// read counts as missing. Here everything in the directory of either, and
+// below, counts as hidden and as protected, so that nothing is sent and nothing
+// deleted on a guess, and Scope.Err says why.
 //
 // Kept as rsync 3.5.0 does it, though the manual does not say so: an anchored
 // rule of a per-directory file is the directory's path put before the pattern,
 // so a wildcard in the directory's own name is a wildcard; of several
 // per-directory rules with the same file name the first counts; a file merged
 // with "." from a per-directory file anchors its rules at the transfer root,
-// and is looked for there if its name has no slash. Where the manual and
-// the program differ on "- foo" in word-split files, the manual is followed.
+// and is looked for there if its name has no slash.
+//
+// Done as the manual says, though rsync 3.5.0 does not: "- foo" is one rule in
+// word-split files, and the sides of rules hold in files merged with "." from
+// a per-directory file.
 package filter

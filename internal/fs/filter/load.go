@@ -11,9 +11,14 @@ const (
 	maxDepth = 32
 	// maxFiles bounds the files that one file may merge, directly or not.
 	maxFiles = 1 << 10
-	// maxRules bounds the rules in force at one place; it is far above any
-	// real set and keeps hostile merge files from costing memory and time.
+	// maxBytes bounds their sizes together, with that of the file itself.
+	maxBytes = 16 << 20
+	// maxRules bounds the rules that per-directory files bring into force at
+	// one place; it is far above any real set and keeps hostile files from
+	// costing memory and time.
 	maxRules = 1 << 16
+	// maxGiven bounds the rules of a command line, which may be generated.
+	maxGiven = 1 << 20
 	// maxDirMerges bounds the per-directory files looked for in each directory.
 	maxDirMerges = 256
 )
@@ -55,7 +60,9 @@ func templateOf(s spec, a anchor) template {
 // A loader turns rule texts into a list, opening merged files as it goes.
 type loader struct {
 	list  []*Rule
+	max   int // length of list
 	files int // read so far
+	bytes int // in those
 	from0 bool
 	cvs   cvsLists
 	// open reads the file of a "." rule; file is how errors call it.
@@ -73,6 +80,9 @@ func (l *loader) file(data []byte, file string, t template, depth int) error {
 	}
 	if l.files++; l.files > maxFiles {
 		return &Error{Origin: Origin{File: file}, Reason: fmt.Sprintf("more than %d files merged", maxFiles)}
+	}
+	if l.bytes += len(data); l.bytes > maxBytes {
+		return &Error{Origin: Origin{File: file}, Reason: fmt.Sprintf("more than %d bytes of rules", maxBytes)}
 	}
 	lines := splitter{data: data, from0: l.from0, words: t.words, line: 1}
 	for {
@@ -152,15 +162,8 @@ func (l *loader) add(s spec, o Origin, t template, depth int) error {
 		return l.append(rules...)
 	}
 	if s.flags&flagExcludeSelf != 0 {
-		self := spec{op: opExclude, text: s.text[strings.LastIndexByte(s.text, '/')+1:]}
-		if self, err := self.complete(); err == nil {
-			r, err := newRule(self, o, anchor{})
-			if err != nil {
-				return err
-			}
-			if err := l.append(r); err != nil {
-				return err
-			}
+		if err := l.excludeSelf(s.text, o); err != nil {
+			return err
 		}
 		s.flags &^= flagExcludeSelf
 	}
@@ -183,9 +186,23 @@ func (l *loader) add(s spec, o Origin, t template, depth int) error {
 	return l.append(r)
 }
 
+// excludeSelf is the modifier "e": it excludes files called as the one to merge,
+// on both sides whatever the merge rule says.
+func (l *loader) excludeSelf(file string, o Origin) error {
+	base := file[strings.LastIndexByte(file, '/')+1:]
+	if base == "" {
+		return nil
+	}
+	r, err := newRule(spec{op: opExclude, text: base}, o, anchor{})
+	if err != nil {
+		return err
+	}
+	return l.append(r)
+}
+
 func (l *loader) append(rules ...*Rule) error {
-	if len(l.list)+len(rules) > maxRules {
-		return fmt.Errorf("more than %d rules", maxRules)
+	if len(l.list)+len(rules) > l.max {
+		return fmt.Errorf("more than %d rules", l.max)
 	}
 	l.list = append(l.list, rules...)
 	return nil

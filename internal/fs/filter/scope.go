@@ -31,9 +31,12 @@ type Place struct {
 	DeleteExcluded bool
 }
 
-// maxNodes bounds the directories whose state is kept, at some 200 bytes
-// each. When it is reached all are forgotten and read again when asked for.
-const maxNodes = 1 << 15
+// maxCache bounds the directories whose state is kept, in bytes by estimate.
+// When it is reached all are forgotten, and read again when asked for.
+const maxCache = 16 << 20
+
+// nodeSize is the estimate for a directory without rules of its own.
+const nodeSize = 256
 
 // A Scope applies Rules to one tree. It is safe for concurrent use. A nil
 // *Scope leaves nothing out.
@@ -45,7 +48,7 @@ type Scope struct {
 
 	mu    sync.Mutex
 	root  *node
-	nodes int
+	size  int             // estimate of what hangs on root, bytes
 	names map[string]bool // merge files that merge files asked for
 	errs  map[tree.Path]error
 }
@@ -54,6 +57,7 @@ type Scope struct {
 type node struct {
 	once  sync.Once
 	state *state
+	size  int              // estimate in bytes, without kids; guarded by Scope.mu
 	kids  map[string]*node // guarded by Scope.mu
 }
 
@@ -66,7 +70,7 @@ func (r *Rules) ScopeAt(p Place) *Scope {
 		return nil
 	}
 	p.Root = strings.TrimRight(path.Clean("/"+p.Root), "/")
-	s := &Scope{rules: r, place: p, root: &node{}, nodes: 1,
+	s := &Scope{rules: r, place: p, root: &node{},
 		names: map[string]bool{}, errs: map[tree.Path]error{}}
 	s.above = s.initial()
 	s.fixed = len(s.above.slots) == 0
@@ -176,7 +180,7 @@ func (s *Scope) Forget(dir tree.Path) {
 		}
 	}
 	if dir == tree.Root {
-		s.root, s.nodes = &node{}, 1
+		s.root, s.size = &node{}, 0
 		return
 	}
 	at := s.root
@@ -190,16 +194,16 @@ func (s *Scope) Forget(dir tree.Path) {
 	}
 	if gone := at.kids[dir.Base()]; gone != nil {
 		delete(at.kids, dir.Base())
-		s.nodes -= gone.count()
+		s.size -= gone.total()
 	}
 }
 
-func (n *node) count() int {
-	total := 1
+func (n *node) total() int {
+	sum := n.size
 	for _, kid := range n.kids {
-		total += kid.count()
+		sum += kid.total()
 	}
-	return total
+	return sum
 }
 
 // MergeNames is the names of the per-directory files in use, sorted: those of
@@ -271,21 +275,29 @@ func (s *Scope) kid(at *node, name string) *node {
 	if kid := at.kids[name]; kid != nil {
 		return kid
 	}
-	if s.nodes >= maxNodes {
-		s.root, s.nodes = &node{}, 1
+	if s.size >= maxCache {
+		s.root, s.size = &node{}, 0
 	}
 	if at.kids == nil {
 		at.kids = map[string]*node{}
 	}
-	kid := &node{}
+	kid := &node{size: nodeSize}
 	at.kids[strings.Clone(name)] = kid
-	s.nodes++
+	s.size += kid.size
 	return kid
 }
 
+// fill is the state of dir, whose node is at, made when first needed.
 func (s *Scope) fill(at *node, parent *state, dir tree.Path) *state {
 	at.once.Do(func() {
 		at.state = s.derive(parent, dir)
+		if at.state == parent {
+			return
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		at.size += at.state.size
+		s.size += at.state.size
 	})
 	return at.state
 }

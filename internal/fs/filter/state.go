@@ -20,6 +20,7 @@ type state struct {
 	slots  []slot
 	lists  [Receiver + 1][]entry // by side: the rules in order of evaluation
 	broken error                 // everything is excluded
+	size   int                   // estimate of the memory it takes, bytes
 }
 
 // slot is the rules of one per-directory file name, in force in a directory.
@@ -84,6 +85,10 @@ func (s *Scope) newState(slots []slot) *state {
 	st := &state{slots: slots}
 	for _, side := range []Side{Sender, Receiver} {
 		st.lists[side] = st.flatten(nil, s.rules.list, side, s.place.DeleteExcluded)
+		st.size += cap(st.lists[side]) * entrySize
+	}
+	for _, sl := range slots {
+		st.size += slotSize + 8*len(sl.rules)
 	}
 	return st
 }
@@ -124,8 +129,17 @@ func (s *Scope) derive(parent *state, dir tree.Path) *state {
 	if !v.changed {
 		return parent
 	}
-	return s.newState(v.slots)
+	st := s.newState(v.slots)
+	st.size += v.compiled * ruleSize
+	return st
 }
+
+// Estimates of what things take, in bytes.
+const (
+	ruleSize  = 512
+	entrySize = 16
+	slotSize  = 40
+)
 
 // note keeps the error of dir for Err, or forgets an earlier one.
 func (s *Scope) note(dir tree.Path, err error) {
@@ -155,6 +169,8 @@ type visit struct {
 	dir     string // absolute; "" is "/"
 	slots   []slot
 	changed bool
+	// compiled counts the rules made on the way.
+	compiled int
 }
 
 // advance brings slot i from the parent directory's rules to this one's.
@@ -217,6 +233,7 @@ func (v *visit) read(i int, dir string) error {
 		a = anchor{dir: string(p)}
 	}
 	l := loader{
+		max:      maxRules,
 		from0:    v.scope.rules.from0,
 		cvs:      v.scope.rules.cvs,
 		open:     func(name string) ([]byte, string, error) { return v.open(v.resolve(name)) },
@@ -228,6 +245,7 @@ func (v *visit) read(i int, dir string) error {
 	if err := l.file(data, file, t, 1); err != nil {
 		return err
 	}
+	v.compiled += len(l.list)
 	total := len(l.list)
 	for _, sl := range v.slots {
 		total += len(sl.rules)

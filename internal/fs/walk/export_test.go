@@ -3,9 +3,6 @@ package walk
 // Stepwise makes r resolve names as on a kernel without openat2.
 func (r *Root) Stepwise() { r.resolve.stepwise = true }
 
-// IsStepwise reports whether r does so.
-func (r *Root) IsStepwise() bool { return r.resolve.stepwise }
-
 // StatWide is the size from which a directory is read by several goroutines.
 const StatWide = statWide
 

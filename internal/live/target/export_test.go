@@ -27,14 +27,17 @@ func (s step) String() string {
 	if s.content {
 		b.WriteString(" content")
 	}
-	if s.fuzzy > 0 {
-		fmt.Fprintf(&b, " fuzzy%d", s.fuzzy)
+	if s.linked {
+		b.WriteString(" linked")
 	}
 	if s.linkDest != "" {
 		fmt.Fprintf(&b, " link-dest=%s", s.linkDest)
 	}
 	for _, it := range s.list {
 		fmt.Fprintf(&b, " %s", it.Path)
+		if it.From != "" {
+			fmt.Fprintf(&b, "<-%s", it.From)
+		}
 		if it.Tree {
 			b.WriteString("/**")
 		}

@@ -17,7 +17,7 @@ type step struct {
 	whole    bool          // everything below dir; else list
 	list     []sender.Item // paths below dir
 	content  bool          // compare by content (-I), else by size and nanoseconds
-	fuzzy    int           // -y, -yy
+	linked   bool          // renamed files are linked to their old names (-H)
 	linkDest string        // a directory at the target, relative to dir there
 	renames  []int         // indexes of the batch's renames that this step stands for
 	optional bool          // it only saves sending content: if it fails, others make up for it
@@ -32,7 +32,7 @@ func (s step) recurses() bool {
 const (
 	// A renamed file smaller than this is sent again: its content costs less
 	// than another session.
-	fuzzyWorth = 4 << 10
+	linkWorth = 4 << 10
 	// Files whose content need not be compared go along with those that must
 	// be, unless they are larger in all than this.
 	attrWorth = 1 << 20
@@ -66,8 +66,8 @@ func plan(b change.Batch, lstat func(tree.Path) (tree.Meta, error), legacy bool)
 		switch {
 		case p.origin(it.Path):
 			last = append(last, it)
-		case p.fileMoved(it) && it.Class == change.Attr:
-			// the rename's own session lists it
+		case p.fileMoved(it):
+			last = append(last, it) // what the rename's own session does not carry
 		case p.renamedFile(it):
 			it.Class = change.Content // what was there before may look the same
 			first = append(first, it)
@@ -103,7 +103,7 @@ func (p *planner) compose() {
 		if err != nil || meta.IsDir() != m.dir || seen[m.to] || m.from == m.to {
 			continue
 		}
-		if !m.dir && (meta.Kind != tree.File || meta.Size < fuzzyWorth) {
+		if !m.dir && (meta.Kind != tree.File || meta.Size < linkWorth || !p.isDir(m.from.Parent())) {
 			continue
 		}
 		m.meta, seen[m.to] = meta, true
@@ -111,6 +111,11 @@ func (p *planner) compose() {
 	}
 	slices.Reverse(kept)
 	p.moves = kept
+}
+
+func (p *planner) isDir(path tree.Path) bool {
+	m, err := p.lstat(path)
+	return err == nil && m.IsDir()
 }
 
 // origin reports whether path is, or lies below, an old name.
@@ -134,12 +139,12 @@ func (p *planner) renamedFile(it change.Item) bool {
 func (p *planner) parents(items []change.Item) []change.Item {
 	var more []change.Item
 	for _, m := range p.moves {
-		dir := m.to
 		if !m.dir {
-			dir = m.to.Parent()
+			continue // its session lists the parents itself
 		}
+		dir := m.to
 		has := func(it change.Item) bool { return it.Path == dir }
-		if !dir.IsRoot() && !slices.ContainsFunc(items, has) && !slices.ContainsFunc(more, has) {
+		if !slices.ContainsFunc(items, has) && !slices.ContainsFunc(more, has) {
 			more = append(more, change.Item{Path: dir, Class: change.Attr})
 		}
 	}
@@ -207,10 +212,11 @@ func (p *planner) shrunk(path tree.Path) (dir tree.Path, ok bool) {
 }
 
 // renames makes the sessions that carry names over without content: a
-// directory as links against its old place, a file as a copy of its old name.
+// directory as links against its old place, a file as another name of its old
+// one.
 func (p *planner) renames() []step {
 	var steps []step
-	files := map[[2]tree.Path]int{} // old and new directory → index in steps
+	files := step{linked: true, optional: true}
 	for _, m := range p.moves {
 		if m.dir {
 			steps = append(steps, step{
@@ -218,19 +224,11 @@ func (p *planner) renames() []step {
 			})
 			continue
 		}
-		key := [2]tree.Path{m.from.Parent(), m.to.Parent()}
-		i, ok := files[key]
-		if !ok {
-			s := step{dir: key[1], fuzzy: 1, optional: true}
-			if key[0] != key[1] {
-				s.fuzzy, s.linkDest = 2, relative(key[0], key[1])
-			}
-			i = len(steps)
-			files[key] = i
-			steps = append(steps, s)
-		}
-		steps[i].list = append(steps[i].list, sender.Item{Path: tree.Path(m.to.Base())})
-		steps[i].renames = append(steps[i].renames, m.index)
+		files.list = append(files.list, sender.Item{Path: m.to, From: m.from})
+		files.renames = append(files.renames, m.index)
+	}
+	if len(files.list) > 0 {
+		steps = append(steps, files)
 	}
 	return steps
 }

@@ -65,22 +65,22 @@ func TestPlan(t *testing.T) {
 			want: ".: content x x/new\nx/new: whole link-dest=../../old\n.: content old",
 		},
 		{
-			name: "a renamed large file is copied from its old name beside it",
+			name: "a renamed large file is linked to its old name",
 			disk: disk{"d": -1, "d/new": big},
 			batch: change.Batch{
 				Renames: []change.Rename{{From: "d/old", To: "d/new"}},
 				Items:   []change.Item{item("d/new", change.Attr), item("d/old", change.Attr)},
 			},
-			want: ".: content d\nd: fuzzy1 new\n.: content d/old",
+			want: ".: linked d/new<-d/old\n.: d/new d/old",
 		},
 		{
-			name: "a large file moved to another directory is copied from there",
+			name: "a large file moved to another directory is linked to its old name there",
 			disk: disk{"a": -1, "b": -1, "b/f": big},
 			batch: change.Batch{
 				Renames: []change.Rename{{From: "a/f", To: "b/f"}},
 				Items:   []change.Item{item("a/f", change.Attr), item("b/f", change.Attr)},
 			},
-			want: ".: content b\nb: fuzzy2 link-dest=../a f\n.: content a/f",
+			want: ".: linked b/f<-a/f\n.: a/f b/f",
 		},
 		{
 			name: "a renamed small file is sent again",

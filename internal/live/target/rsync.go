@@ -35,7 +35,7 @@ type Rsync struct {
 	protocol  int  // 0 = not yet known
 	noMissing bool // does not take --delete-missing-args
 	noWindow  bool // does not take a modification window of nanoseconds
-	noRename  bool // does not take --fuzzy or --link-dest
+	noRename  bool // does not take --link-dest or --hard-links
 }
 
 // missingProtocol is the first that peers with --delete-missing-args speak.
@@ -244,7 +244,9 @@ func (r *Rsync) options(s step) session.Options {
 	if s.linkDest != "" {
 		o.LinkDest = []string{s.linkDest}
 	}
-	o.Fuzzy = s.fuzzy
+	if s.linked {
+		o.HardLinks, o.ACLs, o.Xattrs = true, false, false
+	}
 	if s.whole {
 		return o
 	}
@@ -258,7 +260,7 @@ func (r *Rsync) options(s step) session.Options {
 // step carries out one step of a batch.
 func (r *run) step(s step) error {
 	job := sender.Job{Dir: s.dir, Whole: s.whole, List: s.list}
-	err := r.session(r.options(s), job, s.content && s.dir.IsRoot() && !s.recurses())
+	err := r.session(r.options(s), job, s.content && s.dir.IsRoot() && !s.recurses() && !s.linked)
 	var se *session.Error
 	switch {
 	case err == nil:
@@ -298,7 +300,7 @@ func (r *Rsync) learn(e *session.Error) bool {
 		return known(&r.noMissing)
 	case "@", "modify-window":
 		return known(&r.noWindow)
-	case "y", "fuzzy", "link-dest":
+	case "link-dest", "H", "hard-links":
 		return known(&r.noRename)
 	}
 	return false

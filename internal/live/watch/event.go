@@ -27,7 +27,7 @@ const (
 	DeleteSelf   Op = 1 << 10 // a watched object was removed (reserved: not reported yet)
 	MoveSelf     Op = 1 << 11 // a watched object was moved (reserved: not reported yet)
 	Unmount      Op = 1 << 13 // a mount below the source is gone; Path is its mount point
-	Overflow     Op = 1 << 14 // events were lost: compare everything; Path is the root
+	Overflow     Op = 1 << 14 // compare everything: events were lost or, with Found, polling has settled
 	Ignored      Op = 1 << 15 // a watch was removed (reserved: not reported yet)
 	Rename       Op = 1 << 28 // From is now called Path, both lie in the source
 

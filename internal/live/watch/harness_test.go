@@ -114,7 +114,7 @@ func (o *observer) untilNamed(p tree.Path) {
 	o.until(fmt.Sprintf("event for %v", p), func() bool {
 		for ; at < len(o.seen); at++ {
 			ev := o.seen[at]
-			if ev.Path == p || ev.From == p && ev.Op&watch.Rename != 0 || ev.Op&watch.Overflow != 0 || ev.Op&watch.MovedTo != 0 && ev.Dir && p.Within(ev.Path) {
+			if ev.Path == p || ev.From == p && ev.Op&watch.Rename != 0 || ev.Op&(watch.Overflow|watch.Found) == watch.Overflow || ev.Op&watch.MovedTo != 0 && ev.Dir && p.Within(ev.Path) {
 				return true
 			}
 		}

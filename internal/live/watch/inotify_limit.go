@@ -21,9 +21,11 @@ type limits struct {
 	unwatched map[*watchDir]*snapshot // directories that are polled for lack of a watch
 	closed    map[*watchDir]bool      // directories that could not be read, or something in them
 	queue     []*watchDir             // unwatched ones that this round has not looked at yet
-	nextID    int32                   // the last negative id given to a directory without a watch
-	failed    int                     // directories that could not be watched, since the start
-	noticed   int                     // unwatched directories when it was last said
+	changes   bool                    // this round has found some
+	recheck   recheck
+	nextID    int32 // the last negative id given to a directory without a watch
+	failed    int   // directories that could not be watched, since the start
+	noticed   int   // unwatched directories when it was last said
 }
 
 func newLimits() limits {
@@ -113,6 +115,10 @@ func (e *inotify) pollSome() time.Duration {
 	if len(e.queue) > 0 {
 		return time.Millisecond
 	}
+	if e.recheck.due(e.changes) {
+		e.out = append(e.out, Event{Op: Overflow | Found, Dir: true})
+	}
+	e.changes = false
 	return e.w.cfg.PollInterval
 }
 
@@ -125,6 +131,7 @@ func (e *inotify) pollOne(d *watchDir) {
 	}
 	e.unwatched[d] = snap
 	there := e.look(d, func(c difference) {
+		e.changes = true
 		e.add(Event{Op: c.op, Path: p.Join(c.name), Dir: c.dir})
 		if c.dir && c.op&Create != 0 {
 			_, _ = e.place(d, c.name, tellNew)

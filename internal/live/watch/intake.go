@@ -57,9 +57,6 @@ func (in *intake) read() error {
 func (in *intake) fill() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	if len(in.buf) >= in.limit {
-		in.buf, in.lost = in.buf[:0], true // they were hints; a comparison of everything replaces them
-	}
 	if cap(in.buf)-len(in.buf) < readSize {
 		grown := make([]byte, len(in.buf), 2*cap(in.buf)+readSize)
 		copy(grown, in.buf)
@@ -73,6 +70,9 @@ func (in *intake) fill() error {
 		return err
 	}
 	in.buf = in.buf[:len(in.buf)+n]
+	if len(in.buf) > in.limit {
+		in.buf, in.lost = in.buf[:0], true // they were hints; a comparison of everything replaces them
+	}
 	return nil
 }
 

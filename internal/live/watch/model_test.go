@@ -42,44 +42,49 @@ func stat(root string, p tree.Path) (state, bool) {
 
 // model is a consumer that holds what it was told: it looks only at paths that
 // events name.
+//
+// A look may come after a rename that the next events tell of, and then sees
+// nothing, or another object. So hints are kept: those below a directory that
+// was renamed are followed again under its new name.
 type model struct {
-	root    string
-	files   map[tree.Path]state
-	missing map[tree.Path]bool // named, but not there when looked at: renames carry them along
+	root  string
+	files map[tree.Path]state
+	hints map[tree.Path]bool // paths named so far; true = with all below
 }
 
 func newModel(root string) *model {
-	m := &model{root: root, files: map[tree.Path]state{}, missing: map[tree.Path]bool{}}
-	m.list(tree.Root)
+	m := &model{root: root, files: map[tree.Path]state{}, hints: map[tree.Path]bool{}}
+	m.look(tree.Root, true)
 	return m
 }
 
-// list takes in p and all below it.
-func (m *model) list(p tree.Path) {
+// hint follows a hint about p, and keeps it.
+func (m *model) hint(p tree.Path, below bool) {
+	m.hints[p] = m.hints[p] || below
+	m.look(p, below)
+}
+
+// look brings p, or p and all below it, up to date.
+func (m *model) look(p tree.Path, below bool) {
+	s, there := stat(m.root, p)
+	if below || !there || !s.isDir() {
+		m.drop(p)
+	}
+	if there && p != tree.Root {
+		m.files[p] = s
+	}
+	if !there || !below {
+		return
+	}
 	_ = filepath.WalkDir(filepath.Join(m.root, string(p)), func(path string, _ fs.DirEntry, err error) error {
-		if rel, rerr := filepath.Rel(m.root, path); err == nil && rerr == nil && rel != "." {
-			m.look(tree.Path(rel))
+		rel, rerr := filepath.Rel(m.root, path)
+		if q := tree.Path(rel); err == nil && rerr == nil && q.Below(p) && rel != "." {
+			if s, there := stat(m.root, q); there {
+				m.files[q] = s
+			}
 		}
 		return nil
 	})
-}
-
-// look brings p up to date.
-func (m *model) look(p tree.Path) {
-	if p == tree.Root {
-		return
-	}
-	s, there := stat(m.root, p)
-	if there {
-		delete(m.missing, p)
-		if was, known := m.files[p]; known && was.isDir() && !s.isDir() {
-			m.drop(p)
-		}
-		m.files[p] = s
-		return
-	}
-	m.missing[p] = true
-	m.drop(p)
 }
 
 func (m *model) drop(p tree.Path) {
@@ -93,52 +98,37 @@ func (m *model) drop(p tree.Path) {
 func (m *model) apply(ev watch.Event) {
 	switch {
 	case ev.Op&watch.Overflow != 0:
-		clear(m.files)
-		m.list(tree.Root)
+		m.hint(tree.Root, true)
 	case ev.Op&watch.Rename != 0:
 		m.rename(ev.From, ev.Path)
-		m.look(ev.From)
-		if _, there := stat(m.root, ev.Path); there {
-			m.look(ev.Path)
-		} else {
-			m.missing[ev.Path] = true // moved on, perhaps: what is below it stays
-		}
-		if ev.Op&watch.MovedTo != 0 {
-			m.drop(ev.Path)
-			m.look(ev.Path)
-			m.list(ev.Path)
-		}
-	case ev.Op&(watch.MovedTo|watch.MovedFrom|watch.Delete) != 0 && ev.Dir:
-		m.drop(ev.Path) // whatever was below it may have gone along
-		m.look(ev.Path)
-		m.list(ev.Path)
+		m.hint(ev.From, false)
+		if _, there := stat(m.root, ev.Path); there || ev.Op&watch.MovedTo != 0 {
+			m.hint(ev.Path, ev.Op&watch.MovedTo != 0)
+		} // else it has moved on: what is known goes along with the next rename
 	default:
-		m.look(ev.Path)
+		// A directory that came or went takes along what is below it.
+		m.hint(ev.Path, ev.Dir && ev.Op&(watch.MovedTo|watch.MovedFrom|watch.Delete) != 0)
 	}
 }
 
-// rename carries along what is known below from. It may have been looked at
-// when another directory had taken the name already, so it is looked at again.
 func (m *model) rename(from, to tree.Path) {
 	m.drop(to)
-	carried := map[tree.Path]bool{}
-	for q := range m.files {
+	for q, s := range m.files {
 		if q.Within(from) {
-			carried[q.Rebase(from, to)] = true
 			delete(m.files, q)
+			m.files[q.Rebase(from, to)] = s
 		}
 	}
-	for q := range m.missing {
+	carried := map[tree.Path]bool{}
+	for q, below := range m.hints {
 		if q.Within(from) {
-			carried[q.Rebase(from, to)] = true
-			delete(m.missing, q)
+			carried[q.Rebase(from, to)] = below
 		}
 	}
-	for q := range carried {
-		m.missing[q] = true
-		if s, there := stat(m.root, q); there {
-			delete(m.missing, q)
-			m.files[q] = s
+	for q, below := range carried {
+		m.hints[q] = m.hints[q] || below
+		if _, there := stat(m.root, q); there || q != to {
+			m.look(q, below)
 		}
 	}
 }

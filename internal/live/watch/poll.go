@@ -24,6 +24,8 @@ type poller struct {
 	snaps map[tree.Path]*snapshot // by path below at
 	met   map[tree.Path]bool      // directories of the pass, and those it could not read
 	out   []Event
+
+	recheck recheck // owned by run
 }
 
 func newPoller(w *Watch, at tree.Path, p *pin) *poller {
@@ -66,6 +68,9 @@ func (p *poller) run() {
 			return
 		case err != nil && !errors.Is(err, ErrRootGone):
 			p.w.notice("", "polling %v failed, it will be tried again: %v", p.at, err)
+		}
+		if err == nil && p.recheck.due(len(p.out) > 0) {
+			p.out = append(p.out, Event{Op: Overflow | Found, Path: p.at, Dir: true})
 		}
 		for batch := range chunks(p.out) {
 			if !p.w.send(batch, nil) {

@@ -20,8 +20,7 @@ type snapshot struct {
 const (
 	printDir   = 1 << 0
 	printFresh = 1 << 1 // so young that a second change could look the same
-	printGone  = 1 << 2 // was deleted, which has been told once
-	printBits  = printDir | printFresh | printGone
+	printBits  = printDir | printFresh
 )
 
 var printSeed = maphash.MakeSeed()
@@ -94,16 +93,11 @@ func (s *snapshot) compare(dev uint64, listing []tree.Entry, complete bool, now 
 		fresh.prints = append(fresh.prints, print)
 	}
 	old := s.cursor()
-	// A deletion is told twice: whoever looked after the first time may have
-	// seen something that came and went between two listings.
 	missing := func(name string, print uint64) {
 		if complete {
 			report(difference{name, Delete, print&printDir != 0})
-		}
-		if !complete {
+		} else {
 			keep(name, print)
-		} else if print&printGone == 0 {
-			keep(name, print|printGone)
 		}
 	}
 	var name string
@@ -126,9 +120,6 @@ func (s *snapshot) compare(dev uint64, listing []tree.Entry, complete bool, now 
 		switch {
 		case !have || name != e.Name:
 			report(difference{e.Name, Create | Found, isDir})
-		case was&printGone != 0:
-			report(difference{e.Name, Create | Found, isDir})
-			have = false
 		case (was^is)&printDir != 0: // another object took the name
 			report(difference{e.Name, Delete, was&printDir != 0})
 			report(difference{e.Name, Create | Found, isDir})
@@ -152,4 +143,28 @@ func (s *snapshot) compare(dev uint64, listing []tree.Entry, complete bool, now 
 	}
 	fresh.names = names.String()
 	return fresh
+}
+
+// recheck decides when polling asks for everything to be compared. Polling
+// sees states, and whoever looks after it told of a change may see another one,
+// which is gone before the next look and then is no change to polling. So after
+// a look that finds all quiet, once, what the consumer has must be compared.
+type recheck struct {
+	busy int // looks that found changes since the last comparison
+}
+
+// maxBusy is how many looks may find changes before a comparison is due
+// although it is not quiet yet.
+const maxBusy = 12
+
+// due takes what a look found.
+func (r *recheck) due(changes bool) bool {
+	if changes {
+		r.busy++
+	}
+	if r.busy == 0 || changes && r.busy < maxBusy {
+		return false
+	}
+	r.busy = 0
+	return true
 }

@@ -76,13 +76,9 @@ func (m *run) header(q *request) {
 
 // transfer answers a request for file data.
 func (m *run) transfer(q *request, o *openList) error {
+	m.awaitLoad(q)
 	if q.load != nil {
-		m.loads--
-		<-q.load.done
-		defer func() {
-			q.load.release()
-			q.load = nil
-		}()
+		defer q.drop()
 	}
 	switch {
 	case !o.Contains(q.ndx) || o.Kind(q.ndx) != tree.File:
@@ -101,10 +97,7 @@ func (m *run) transfer(q *request, o *openList) error {
 		m.header(q)
 		return m.w.Err()
 	}
-	if q.load == nil {
-		return fmt.Errorf("index %d was requested before it was listed: %w", q.ndx, ErrProtocol)
-	}
-	path := m.lists.src.full(o.Path(q.ndx))
+	path := m.lists.src.onDisk(o.Path(q.ndx))
 	if q.load.err != nil {
 		return m.noSend(q.ndx, path, q.load.err)
 	}

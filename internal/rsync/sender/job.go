@@ -59,6 +59,12 @@ type Item struct {
 	// --delete the receiving side removes other ones. It serves peers below
 	// protocol 31, which don't know of missing entries.
 	Children bool
+
+	// From is another name that the peer has for this file, as it was before
+	// it was renamed: both are listed as names of one file, so that a peer
+	// whose old file is the same links it instead of fetching it. It needs a
+	// session with hard links; the old name's directory must still be there.
+	From tree.Path
 }
 
 // Job is what to send.

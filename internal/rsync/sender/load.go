@@ -20,6 +20,10 @@ const (
 	// is the size in bytes up to which they are read, too.
 	loadAhead = 64
 	smallFile = 256 << 10
+
+	// groupLen is how many files are handed over together: waking up a
+	// goroutine costs more than opening one.
+	groupLen = 8
 )
 
 // load is a file that is about to be sent.
@@ -28,13 +32,13 @@ type load struct {
 	name string
 	hash bool // compute the digest of a small file: nothing will be searched in it
 
-	done   chan struct{} // holds a token when the rest is set
-	err    error         // the file cannot be sent
-	size   int64         // when it was opened
-	state  version       // when it was opened
-	torn   bool          // it changed while data was read
-	file   *os.File      // to read the contents from; nil if data has them
-	buffer *[]byte       // of data, from bufferPools
+	group  *group   // that it is loaded with; nil if main loads it
+	err    error    // the file cannot be sent
+	size   int64    // when it was opened
+	state  version  // when it was opened
+	torn   bool     // it changed while data was read
+	file   *os.File // to read the contents from; nil if data has them
+	buffer *[]byte  // of data, from bufferPools
 	data   []byte
 	short  *delta.SourceError // data had to be filled up with zeros
 	from   bytes.Reader       // of data
@@ -42,7 +46,34 @@ type load struct {
 	sum    [checksum.MaxSize]byte
 }
 
-var loadPool = sync.Pool{New: func() any { return &load{done: make(chan struct{}, 1)} }}
+var loadPool = sync.Pool{New: func() any { return new(load) }}
+
+func newLoad(dir tree.Path, name string, hash bool) *load {
+	l := loadPool.Get().(*load)
+	l.dir, l.name, l.hash = dir, name, hash
+	return l
+}
+
+// group is some files that are loaded one after the other.
+type group struct {
+	loads  []*load
+	done   chan struct{} // closed when all are loaded
+	waited bool          // main's, to be quick about it
+}
+
+func newGroup() *group { return &group{loads: make([]*load, 0, groupLen), done: make(chan struct{})} }
+
+func (g *group) add(l *load) {
+	l.group = g
+	g.loads = append(g.loads, l)
+}
+
+func (g *group) wait() {
+	if !g.waited {
+		<-g.done
+		g.waited = true
+	}
+}
 
 // bufferSizes are those of the buffers for small files.
 var bufferSizes = [...]int{4 << 10, 16 << 10, 64 << 10, smallFile}
@@ -78,39 +109,31 @@ func (l *load) release() {
 	if l.buffer != nil {
 		putBuffer(l.buffer)
 	}
-	*l = load{done: l.done}
+	*l = load{}
 	loadPool.Put(l)
 }
 
-// loader opens files for main.
+// loader opens files ahead of main.
 type loader struct {
-	root *walk.Root
-	job  *Job
-	jobs chan *load
+	jobs chan *group
 	wait sync.WaitGroup
 }
 
 func newLoader(job *Job, algo checksum.Algo, seed int32) *loader {
-	ld := &loader{root: job.Root, job: job, jobs: make(chan *load, loadAhead)}
+	ld := &loader{jobs: make(chan *group, loadAhead)}
 	for range loaders {
 		ld.wait.Go(func() {
-			w := loadWorker{root: job.Root, steady: job.Steady, hash: algo.New(seed)}
+			w := newLoadWorker(job, algo, seed)
 			defer w.leave()
-			for l := range ld.jobs {
-				w.load(l)
-				l.done <- struct{}{}
+			for g := range ld.jobs {
+				for _, l := range g.loads {
+					w.load(l)
+				}
+				close(g.done)
 			}
 		})
 	}
 	return ld
-}
-
-// begin has a file opened. No more than loadAhead may be under way.
-func (ld *loader) begin(dir tree.Path, name string, hash bool) *load {
-	l := loadPool.Get().(*load)
-	l.dir, l.name, l.hash = dir, name, hash
-	ld.jobs <- l
-	return l
 }
 
 // close ends the goroutines, once they have loaded what was begun.
@@ -119,13 +142,18 @@ func (ld *loader) close() {
 	ld.wait.Wait()
 }
 
-// loadWorker is one of the goroutines: it keeps the directory it used last.
+// loadWorker opens files. It keeps the directory it used last, and belongs to
+// one goroutine.
 type loadWorker struct {
 	root   *walk.Root
 	steady *Steady
 	hash   *checksum.Hash
 	dir    *walk.Dir
 	fd     int
+}
+
+func newLoadWorker(job *Job, algo checksum.Algo, seed int32) *loadWorker {
+	return &loadWorker{root: job.Root, steady: job.Steady, hash: algo.New(seed)}
 }
 
 func (w *loadWorker) leave() {

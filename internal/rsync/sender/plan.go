@@ -59,11 +59,47 @@ func (s *source) plan(fail func(tree.Path, error)) (*node, error) {
 	items := slices.Clone(s.job.List)
 	slices.SortFunc(items, func(a, b Item) int { return cmp.Compare(a.Path, b.Path) })
 	for _, item := range items {
-		if err := p.place(item); err != nil {
+		err := p.place(item)
+		if err == nil && item.From != "" {
+			err = p.former(item)
+		}
+		if err != nil {
 			p.fail(item.Path, err)
 		}
 	}
 	return p.top, nil
+}
+
+// former enters the old name of a renamed file, as another name of the same.
+func (p *planner) former(item Item) error {
+	n := p.top
+	for name := range strings.SplitSeq(string(item.Path), "/") {
+		if n = n.known(name); n == nil {
+			return nil // it is gone again, or hidden
+		}
+	}
+	if n.meta.Kind != tree.File {
+		return nil
+	}
+	dirs, _, err := p.resolve(item.From.Parent())
+	if err != nil || len(dirs) < item.From.Parent().Depth() {
+		return err
+	}
+	at := p.top
+	for _, s := range dirs {
+		if !s.meta.IsDir() {
+			return nil
+		}
+		at = at.kid(s.name, s.meta)
+	}
+	n.meta.Nlink = max(n.meta.Nlink, 2)
+	old := at.kid(item.From.Base(), n.meta)
+	old.meta, old.listed = n.meta, true
+	if p.src.aliases == nil {
+		p.src.aliases = make(map[tree.Path]tree.Path)
+	}
+	p.src.aliases[item.From] = item.Path
+	return nil
 }
 
 func (p *planner) close() {

@@ -11,7 +11,8 @@ import (
 
 // The bounds of the queue between reader and main.
 const (
-	queueLen    = 1024
+	queueLen    = 64       // batches
+	batchLen    = 32       // requests that have arrived together
 	queueWeight = 16 << 20 // bytes; a single request may be heavier
 	spareSums   = 8
 )
@@ -19,7 +20,7 @@ const (
 // reader takes requests off the stream until the goodbye.
 type reader struct {
 	dec   decoder
-	queue chan *request // closed at the end, like ended; err is set before
+	queue chan []*request // closed at the end, like ended; err is set before
 	ended chan struct{}
 	err   error
 
@@ -35,51 +36,67 @@ type reader struct {
 func newReader(r *wire.Reader, p *Params) *reader {
 	return &reader{
 		dec:    decoder{r: r, params: p, spare: make(chan *delta.Sums, spareSums)},
-		queue:  make(chan *request, queueLen),
+		queue:  make(chan []*request, queueLen),
 		ended:  make(chan struct{}),
 		lifted: make(chan struct{}, 1),
 	}
 }
 
-// run is the reader goroutine. After the end of ctx it goes on reading, until
-// the stream ends: the messages in it are still wanted.
+// run is the reader goroutine. It hands over together what has arrived
+// together. After the end of ctx it goes on reading until the stream ends: the
+// messages in it are still wanted.
 func (r *reader) run(ctx context.Context) {
 	defer close(r.ended)
 	defer close(r.queue)
+	var batch []*request
 	for dones := int64(0); ; {
 		q := new(request)
 		if r.err = r.dec.next(q); r.err != nil {
+			r.hand(ctx, &batch)
 			return
 		}
-		if r.lift(ctx, q.weight()) {
-			select {
-			case r.queue <- q:
-			case <-ctx.Done():
-			}
-		}
+		r.lift(ctx, q.weight(), &batch)
+		batch = append(batch, q)
 		if q.kind == done {
-			if dones++; dones == r.last.Load() {
-				return
-			}
+			dones++
+		}
+		last := dones > 0 && dones == r.last.Load()
+		if last || len(batch) == batchLen || r.dec.r.Buffered() == 0 {
+			r.hand(ctx, &batch)
+		}
+		if last {
+			return
 		}
 	}
 }
 
+// hand gives a batch to main, unless main is gone.
+func (r *reader) hand(ctx context.Context, batch *[]*request) {
+	if len(*batch) == 0 {
+		return
+	}
+	select {
+	case r.queue <- *batch:
+	case <-ctx.Done():
+	}
+	*batch = nil
+}
+
 // lift waits until a request of weight w may be queued: the others leave room
-// for it, or there are none. At the end of ctx it reports false.
-func (r *reader) lift(ctx context.Context, w int64) bool {
-	for {
+// for it, or there are none. Main must have all others for that.
+func (r *reader) lift(ctx context.Context, w int64, batch *[]*request) {
+	for w > 0 && ctx.Err() == nil {
 		r.mu.Lock()
-		if w == 0 || r.weight == 0 || r.weight+w <= queueWeight {
+		if r.weight == 0 || r.weight+w <= queueWeight {
 			r.weight += w
 			r.mu.Unlock()
-			return true
+			return
 		}
 		r.mu.Unlock()
+		r.hand(ctx, batch)
 		select {
 		case <-r.lifted:
 		case <-ctx.Done():
-			return false
 		}
 	}
 }

@@ -56,6 +56,12 @@ type request struct {
 	load   *load // set by main, of a transfer
 }
 
+// drop gives back the request's file.
+func (q *request) drop() {
+	q.load.release()
+	q.load = nil
+}
+
 // weight is roughly the memory a request holds, in bytes.
 func (q *request) weight() int64 {
 	return int64(q.head.Count)*(4+int64(q.head.S2Len)+20) + int64(len(q.xname)) + 4*int64(len(q.xattrs))

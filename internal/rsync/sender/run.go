@@ -24,8 +24,10 @@ const (
 	aheadIdle = 10000 // while there are none
 )
 
-// maxWindow bounds the requests that main has taken off the queue.
-const maxWindow = 4 * loadAhead
+const (
+	maxWindow = 4 * loadAhead // requests that main has taken off the queue, about
+	ownShare  = 3             // requests that main sees to itself, if there are no more
+)
 
 // lastWords is how long a run whose writes fail goes on reading: a peer says
 // why before it closes the connection.
@@ -45,8 +47,10 @@ type run struct {
 
 	reader *reader
 	loader *loader
-	window []*request // taken off the queue; their files are being loaded
-	loads  int        // of them
+	window []*request // taken off the queue
+	begun  int        // of them: seen to by the loaders
+	loads  int        // files that the loaders have opened or are about to
+	own    *loadWorker
 
 	encoder compress.Encoder
 	search  delta.Searcher
@@ -125,7 +129,7 @@ func newRun(ctx context.Context, r *wire.Reader, w *wire.Writer, p *Params, job 
 	}
 	m := &run{
 		ctx: ctx, w: w, params: p, job: job,
-		reader: newReader(r, p), loader: newLoader(job, p.Xfer, p.Seed),
+		reader: newReader(r, p), loader: newLoader(job, p.Xfer, p.Seed), own: newLoadWorker(job, p.Xfer, p.Seed),
 		encoder: tokens,
 		blocks:  p.Xfer.Blocks(p.Seed, p.Compat.Has(wire.ChecksumSeedFix)),
 		hash:    p.Xfer.New(p.Seed),
@@ -142,10 +146,10 @@ func newRun(ctx context.Context, r *wire.Reader, w *wire.Writer, p *Params, job 
 func (m *run) close() {
 	m.lists.scan.close()
 	m.loader.close()
+	m.own.leave()
 	m.encoder.Close()
 	for _, q := range m.window {
 		if q.load != nil {
-			<-q.load.done
 			q.load.release()
 		}
 	}
@@ -252,10 +256,7 @@ func (m *run) next() (*request, error) {
 		m.sendReady(aheadMin)
 		m.fill()
 		if len(m.window) > 0 {
-			q := m.window[0]
-			m.window[0] = nil
-			m.window = m.window[1:]
-			return q, nil
+			return m.pop(), nil
 		}
 		m.sendReady(aheadMin)
 		if err := m.w.Flush(); err != nil {
@@ -276,11 +277,11 @@ func (m *run) idle() error {
 		listed = d.done
 	}
 	select {
-	case q, ok := <-m.reader.queue:
+	case batch, ok := <-m.reader.queue:
 		if !ok {
 			return m.streamEnd()
 		}
-		m.admit(q)
+		m.window = append(m.window, batch...)
 	case <-listed:
 		m.sendList(d)
 	case <-m.ctx.Done():
@@ -324,35 +325,75 @@ func (m *run) streamEnd() error {
 	return err
 }
 
-// fill takes what has been requested and has the files loaded.
+// pop takes the first request out of the window.
+func (m *run) pop() *request {
+	q := m.window[0]
+	m.window[0] = nil
+	m.window = m.window[1:]
+	m.begun = max(m.begun-1, 0)
+	return q
+}
+
+// fill takes what has been requested and gives the loaders their share. Of a
+// few requests they get none: main is as fast by itself, and nobody has to be
+// woken up.
 func (m *run) fill() {
-	for m.loads < loadAhead && len(m.window) < maxWindow {
+	for open := true; open && len(m.window) < maxWindow; {
 		select {
-		case q, ok := <-m.reader.queue:
-			if !ok {
-				return
-			}
-			m.admit(q)
+		case batch := <-m.reader.queue:
+			m.window = append(m.window, batch...)
+			open = len(batch) > 0
 		default:
-			return
+			open = false
 		}
+	}
+	for m.loads <= loadAhead-groupLen && len(m.window)-m.begun > ownShare {
+		m.beginGroup()
 	}
 }
 
-// admit has the file of a request loaded. Whether the request is right is found
-// out when its turn comes.
-func (m *run) admit(q *request) {
-	m.window = append(m.window, q)
+// beginGroup has the files of some requests loaded. Whether the requests are
+// right is found out when their turn comes.
+func (m *run) beginGroup() {
+	g := newGroup()
+	for m.begun < len(m.window) && len(g.loads) < groupLen {
+		q := m.window[m.begun]
+		m.begun++
+		if l := m.loadOf(q); l != nil {
+			q.load = l
+			g.add(l)
+		}
+	}
+	if len(g.loads) > 0 {
+		m.loads += len(g.loads)
+		m.loader.jobs <- g
+	}
+}
+
+// loadOf is the load of a request for data, nil if it cannot be met.
+func (m *run) loadOf(q *request) *load {
 	if q.kind != transfer || m.params.DryRun {
-		return
+		return nil
 	}
 	o := m.lists.find(q.ndx)
 	if o == nil || !o.Contains(q.ndx) || o.Kind(q.ndx) != tree.File {
-		return
+		return nil
 	}
-	dir, name := o.Split(q.ndx)
-	q.load = m.loader.begin(m.lists.src.full(dir), name, q.head.Count == 0)
-	m.loads++
+	dir, name := m.lists.src.place(o, q.ndx)
+	return newLoad(dir, name, q.head.Count == 0)
+}
+
+// awaitLoad waits for the file of a request, or loads it.
+func (m *run) awaitLoad(q *request) {
+	switch {
+	case q.load == nil:
+		if q.load = m.loadOf(q); q.load != nil {
+			m.own.load(q.load)
+		}
+	case q.load.group != nil:
+		q.load.group.wait()
+		m.loads--
+	}
 }
 
 // fail notes that a path, relative to Root, was not delivered.

@@ -112,6 +112,8 @@ type source struct {
 	job    *Job
 	params *Params
 	sums   chan struct{} // limits the files hashed for -c at a time
+
+	aliases map[tree.Path]tree.Path // old names in the list and what they are called on disk
 }
 
 func newSource(ctx context.Context, job *Job, params *Params) *source {
@@ -120,6 +122,24 @@ func newSource(ctx context.Context, job *Job, params *Params) *source {
 
 // full is a path of the transfer as the Root knows it.
 func (s *source) full(p tree.Path) tree.Path { return p.Under(s.job.Dir) }
+
+// onDisk is where the content of a listed file is found.
+func (s *source) onDisk(p tree.Path) tree.Path {
+	if to, ok := s.aliases[p]; ok {
+		p = to
+	}
+	return s.full(p)
+}
+
+// place is onDisk for an entry of a list, as directory and last component.
+func (s *source) place(o *openList, index int32) (dir tree.Path, name string) {
+	if len(s.aliases) > 0 {
+		p := s.onDisk(o.Path(index))
+		return p.Parent(), p.Base()
+	}
+	dir, name = o.Split(index)
+	return s.full(dir), name
+}
 
 // hidden reports whether a path of the transfer is none of the peer's business.
 func (s *source) hidden(p tree.Path, isDir bool) bool {

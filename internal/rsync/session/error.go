@@ -197,7 +197,7 @@ func exitCode(at stage, err error) int {
 			return ExitConnTimeout
 		}
 		return ExitSocket
-	case errors.As(err, &errno), errors.Is(err, os.ErrClosed):
+	case errors.As(err, &errno), errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
 		return ExitSocket
 	}
 	return ExitFile

@@ -66,11 +66,11 @@ func script(then func(net.Conn), turns ...turn) func(net.Conn) {
 // turn is one step of a script: read up to and with await, then say.
 type turn struct{ await, say string }
 
-func readUntil(conn net.Conn, end string) bool {
+func readUntil(r io.Reader, end string) bool {
 	var got []byte
 	b := make([]byte, 1)
 	for !bytes.HasSuffix(got, []byte(end)) {
-		if _, err := conn.Read(b); err != nil {
+		if _, err := r.Read(b); err != nil {
 			return false
 		}
 		got = append(got, b[0])

@@ -18,7 +18,9 @@ const maxNames = 255
 // too (rsync-session 5.2).
 const muxProtocol = 30
 
-// shake does the binary handshake of rsync-session 4, up to multiplexing.
+// shake does the binary handshake of rsync-session 4, up to multiplexing. A
+// write that fails means that the server has hung up, perhaps after telling
+// why: reading goes on and will see.
 func (s *Session) shake() error {
 	if !s.ep.Daemon {
 		if err := s.exchangeVersions(); err != nil {
@@ -53,9 +55,7 @@ func (s *Session) shake() error {
 func (s *Session) exchangeVersions() error {
 	own := s.ep.protocol()
 	s.w.Int(int32(own))
-	if err := s.w.Flush(); err != nil {
-		return err
-	}
+	s.w.Flush()
 	peer, err := s.r.Int()
 	if err != nil {
 		return fmt.Errorf("protocol version: %w", err)
@@ -100,9 +100,10 @@ func (s *Session) exchangeNames() error {
 	if auto {
 		err = errors.Join(err, s.w.VString(compress.Names()))
 	}
-	if err := errors.Join(err, s.w.Flush()); err != nil {
+	if err != nil {
 		return err
 	}
+	s.w.Flush()
 	names, err := s.r.VString(maxNames)
 	if err != nil {
 		return fmt.Errorf("checksum names: %w", err)

@@ -1,8 +1,6 @@
 package session
 
-import (
-	"time"
-)
+import "time"
 
 // idleKeepAlive is how long we stay silent at most if no timeout is known;
 // before protocol 31 a daemon does not tell its own.
@@ -74,13 +72,13 @@ const slowStart = 4
 // frozen they would go on for ever.
 func (s *Session) limitSilence() func() {
 	done, ended := make(chan struct{}), make(chan struct{})
-	begin := time.Now()
+	begin := s.t.heard()
 	go func() {
 		defer close(ended)
 		for {
 			wait := time.Second
 			if limit := s.Timeout(); limit > 0 {
-				if !s.t.heard(begin) {
+				if s.t.heard() == begin {
 					limit *= slowStart
 				}
 				left := limit - s.t.silence()

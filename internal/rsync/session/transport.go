@@ -28,6 +28,7 @@ type transport struct {
 	ring     []byte
 	head     int // first byte not yet consumed
 	size     int // bytes not yet consumed
+	total    int64
 	readErr  error
 	cut      bool  // Read must return wire.ErrInterrupted
 	cause    error // why we ended the connection
@@ -48,7 +49,7 @@ func newTransport(rw io.ReadWriteCloser, afterRead func()) *transport {
 	now := time.Now()
 	t := &transport{
 		rw: rw, afterRead: afterRead, ring: make([]byte, ringSize),
-		start: now, lastRead: now,
+		start: now.Add(-1), lastRead: now, // so that no time is 0
 		readDone: make(chan struct{}), ended: make(chan struct{}),
 	}
 	t.moved.L = &t.mu
@@ -70,6 +71,7 @@ func (t *transport) readAhead() {
 		}
 		t.mu.Lock()
 		t.size += n
+		t.total += int64(n)
 		if n > 0 {
 			t.lastRead = time.Now()
 		}
@@ -199,7 +201,7 @@ func (t *transport) WriteVector(pieces [][]byte) error {
 	return t.reason(err)
 }
 
-func (t *transport) now() int64 { return max(1, int64(time.Since(t.start))) }
+func (t *transport) now() int64 { return int64(time.Since(t.start)) }
 
 func (t *transport) wrote(data bool) {
 	now := t.now()
@@ -246,11 +248,11 @@ func (t *transport) silence() time.Duration {
 	return time.Duration(t.now() - max(since, int64(last.Sub(t.start)), t.lastData.Load()))
 }
 
-// heard reports whether anything was read after mark.
-func (t *transport) heard(mark time.Time) bool {
+// heard is the number of bytes read so far.
+func (t *transport) heard() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.lastRead.After(mark)
+	return t.total
 }
 
 // alive reports whether the connection still stands, with nothing unread if
