@@ -188,10 +188,22 @@ func (p *planner) compare(items []change.Item) []step {
 	var steps []step
 	for _, s := range []step{byStat, byContent} {
 		if len(s.list) > 0 {
-			steps = append(steps, s)
+			steps = append(steps, s.withRoot())
 		}
 	}
 	return steps
+}
+
+// withRoot adds the root itself to a list that changes its entries: unlike
+// other parents it does not come along as an implied directory, and its times
+// would be those of the change at the target.
+func (s step) withRoot() step {
+	top := func(it sender.Item) bool { return it.Path.Parent().IsRoot() && !it.Path.IsRoot() }
+	root := func(it sender.Item) bool { return it.Path.IsRoot() }
+	if slices.ContainsFunc(s.list, top) && !slices.ContainsFunc(s.list, root) {
+		s.list = append(s.list, sender.Item{Path: tree.Root})
+	}
+	return s
 }
 
 // shrunk is the directory whose listing shows that path is gone, for a peer
@@ -228,7 +240,7 @@ func (p *planner) renames() []step {
 		files.renames = append(files.renames, m.index)
 	}
 	if len(files.list) > 0 {
-		steps = append(steps, files)
+		steps = append(steps, files.withRoot())
 	}
 	return steps
 }

@@ -41,19 +41,19 @@ func TestPlan(t *testing.T) {
 			name:  "changes of every kind share one session",
 			disk:  disk{"a": 5, "d": -1},
 			batch: change.Batch{Items: []change.Item{item("a", change.Content), item("d", change.Attr), item("gone", change.Attr)}},
-			want:  ".: content a d gone",
+			want:  ".: content a d gone .",
 		},
 		{
 			name:  "a large file whose content is the same is not compared by content",
 			disk:  disk{"big": big, "small": 5},
 			batch: change.Batch{Items: []change.Item{item("big", change.Attr), item("small", change.Content)}},
-			want:  ".: big\n.: content small",
+			want:  ".: big .\n.: content small .",
 		},
 		{
 			name:  "a subtree is scanned",
 			disk:  disk{"d": -1},
 			batch: change.Batch{Items: []change.Item{item("d", change.Tree)}},
-			want:  ".: d/**",
+			want:  ".: d/** .",
 		},
 		{
 			name: "a renamed directory goes as links, then the old name is removed",
@@ -62,7 +62,7 @@ func TestPlan(t *testing.T) {
 				Renames: []change.Rename{{From: "old", To: "x/new", Dir: true}},
 				Items:   []change.Item{item("old", change.Attr), item("x", change.Attr), item("x/new", change.Attr)},
 			},
-			want: ".: content x x/new\nx/new: whole link-dest=../../old\n.: content old",
+			want: ".: content x x/new .\nx/new: whole link-dest=../../old\n.: content old .",
 		},
 		{
 			name: "a renamed large file is linked to its old name",
@@ -89,7 +89,7 @@ func TestPlan(t *testing.T) {
 				Renames: []change.Rename{{From: "old", To: "new"}},
 				Items:   []change.Item{item("new", change.Attr), item("old", change.Attr)},
 			},
-			want: ".: content new old",
+			want: ".: content new old .",
 		},
 		{
 			name: "two renames in a row are one",
@@ -98,14 +98,14 @@ func TestPlan(t *testing.T) {
 				Renames: []change.Rename{{From: "a", To: "b", Dir: true}, {From: "b", To: "c", Dir: true}},
 				Items:   []change.Item{item("a", change.Attr), item("b", change.Attr), item("c", change.Attr)},
 			},
-			want: ".: content b c\nc: whole link-dest=../a\n.: content a",
+			want: ".: content b c .\nc: whole link-dest=../a\n.: content a .",
 		},
 		{
 			name:   "an old peer learns of a deletion by a listing",
 			disk:   disk{"d": -1, "f": 1},
 			batch:  change.Batch{Items: []change.Item{item("d/x/y", change.Attr), item("d/x/z", change.Attr), item("f", change.Content)}},
 			legacy: true,
-			want:   ".: d/*\n.: content f",
+			want:   ".: d/* .\n.: content f .",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {

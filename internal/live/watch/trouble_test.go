@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -86,22 +87,21 @@ func quick(t *testing.T) string {
 	return dir
 }
 
-// quiesce reads until a file of its own is told of without an overflow.
+// quiesce reads until nothing has come for a while.
 func (o *observer) quiesce() {
 	o.t.Helper()
-	for i := 0; ; i++ {
-		name := fmt.Sprintf("quiesce-%d", i)
-		o.forget()
-		write(o.t, filepath.Join(o.root, name), "")
-		told, over := false, false
-		o.until("quiet", func() bool {
-			for _, ev := range o.seen {
-				told = told || string(ev.Path) == name
-				over = over || ev.Op&watch.Overflow != 0
+	const quiet = 50 * time.Millisecond
+	timer := time.NewTimer(quiet)
+	defer timer.Stop()
+	for {
+		select {
+		case _, open := <-o.Events():
+			if !open {
+				o.t.Fatal(o.Err())
 			}
-			return told || over
-		})
-		if told && !over {
+			timer.Reset(quiet)
+		case <-timer.C:
+			o.forget()
 			return
 		}
 	}

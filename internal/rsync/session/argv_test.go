@@ -1,9 +1,11 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -57,6 +59,7 @@ var optionRows = []struct {
 // The real rsync is asked for its server's command line, over a remote shell
 // that writes it down.
 func TestShellArgumentsAreThoseOfRsync(t *testing.T) {
+	t.Parallel()
 	rsync := needRsync(t)
 	dir := t.TempDir()
 	shell := filepath.Join(dir, "shell")
@@ -86,61 +89,63 @@ func TestShellArgumentsAreThoseOfRsync(t *testing.T) {
 
 // The same for a daemon, which gets its arguments over the connection.
 func TestDaemonArgumentsAreThoseOfRsync(t *testing.T) {
+	t.Parallel()
 	rsync := needRsync(t)
-	src := t.TempDir()
 	for _, protocol := range []int{29, 30} {
-		greeting := fmt.Sprintf("@RSYNCD: %d.0 md5 md4\n", protocol)
-		end := endArgs
-		if protocol < 30 {
-			end = "\n\n"
-		}
 		for _, row := range optionRows {
 			if protocol < 30 && (row.opts.ACLs || len(row.opts.LinkDest) > 1 || row.opts.Fuzzy > 0) {
-				continue
+				continue // rsync refuses them, the last for the sake of protocol 28
 			}
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			lines := make(chan string, 1)
-			go func() {
-				defer l.Close()
-				conn, err := l.Accept()
+			t.Run(fmt.Sprintf("%s at %d", row.flags, protocol), func(t *testing.T) {
+				t.Parallel()
+				want := daemonArgumentsOf(t, rsync, protocol, row.flags)
+				opts := row.opts
+				if !strings.Contains(row.flags, "max-delete") {
+					opts.MaxDelete = -1
+				}
+				path, err := session.DaemonPath("mod", "a b-é'/c")
 				if err != nil {
-					lines <- err.Error()
-					return
+					t.Fatal(err)
 				}
-				defer conn.Close()
-				fmt.Fprint(conn, greeting)
-				readUntil(conn, "mod\n")
-				fmt.Fprint(conn, ok)
-				var got []byte
-				for b := make([]byte, 1); !strings.HasSuffix(string(got), end); {
-					if _, err := conn.Read(b); err != nil {
-						break
-					}
-					got = append(got, b[0])
+				got, err := session.EncodeArgs(protocol, append(opts.ServerArgs(protocol), ".", path))
+				if err != nil || string(got) != want {
+					t.Errorf("%v\ngot  %q\nwant %q", err, got, want)
 				}
-				lines <- string(got)
-			}()
-			args := append(strings.Fields(row.flags), src+"/", fmt.Sprintf("rsync://%s/mod/a b-é'/c/", l.Addr()))
-			exec.Command(rsync, args...).Run()
-			l.Close()
-			want := <-lines
-			opts := row.opts
-			if !strings.Contains(row.flags, "max-delete") {
-				opts.MaxDelete = -1
-			}
-			path, err := session.DaemonPath("mod", "a b-é'/c")
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := session.EncodeArgs(protocol, append(opts.ServerArgs(protocol), ".", path))
-			if err != nil || string(got) != want {
-				t.Errorf("%s at %d: %v\ngot  %q\nwant %q", row.flags, protocol, err, got, want)
-			}
+			})
 		}
 	}
+}
+
+// daemonArgumentsOf runs rsync against a daemon of the given protocol and
+// returns what it sends after "OK".
+func daemonArgumentsOf(t *testing.T, rsync string, protocol int, flags string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := endArgs
+	if protocol < 30 {
+		end = "\n\n"
+	}
+	sent := make(chan string, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err != nil {
+			sent <- err.Error()
+			return
+		}
+		defer conn.Close()
+		var all bytes.Buffer
+		fmt.Fprintf(conn, "@RSYNCD: %d.0 md5 md4\n", protocol)
+		readUntil(conn, "mod\n")
+		fmt.Fprint(conn, ok)
+		readUntil(io.TeeReader(conn, &all), end)
+		sent <- all.String()
+	}()
+	args := append(strings.Fields(flags), t.TempDir()+"/", fmt.Sprintf("rsync://%s/mod/a b-é'/c/", l.Addr()))
+	exec.Command(rsync, args...).Run() // fails, since nobody answers
+	l.Close()
+	return <-sent
 }
 
 func TestDaemonPaths(t *testing.T) {

@@ -129,6 +129,7 @@ func TestConnectVariants(t *testing.T) {
 }
 
 func TestConnectFailures(t *testing.T) {
+	t.Parallel()
 	rows := []struct {
 		name      string
 		serve     func(net.Conn)

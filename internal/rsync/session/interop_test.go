@@ -20,6 +20,7 @@ func password(s string) func() (string, error) {
 }
 
 func TestPushToARealDaemon(t *testing.T) {
+	t.Parallel()
 	d := startRsyncd(t, `
 [open]
 path = DIR/mod
@@ -84,6 +85,7 @@ func TestExplicitListWithDeletions(t *testing.T) {
 
 // What a real daemon refuses, in its own words, at every protocol.
 func TestRefusalsOfARealDaemon(t *testing.T) {
+	t.Parallel()
 	d := startRsyncd(t, `
 [closed]
 path = DIR/mod
@@ -129,6 +131,7 @@ read only = no
 	for _, row := range rows {
 		for protocol := session.MinProtocol; protocol <= session.MaxProtocol; protocol++ {
 			t.Run(fmt.Sprintf("%s at protocol %d", row.module, protocol), func(t *testing.T) {
+				t.Parallel()
 				ep := d.module(row.module, protocol)
 				ep.User, ep.Password = "alice", password("wrong")
 				_, err := push(t.Context(), ep, row.opts, "", job)
@@ -157,9 +160,11 @@ func orBroken(code int) func(int) int {
 	}
 }
 
-// The refusal arrives while the session is held.
+// The refusal arrives while the session is held. A daemon that refuses delete
+// refuses --delete-missing-args under that name.
 func TestHeldRefusalOfARealDaemon(t *testing.T) {
-	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\nrefuse options = delete-missing-args\n")
+	t.Parallel()
+	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\nrefuse options = delete\n")
 	c, err := session.Connect(t.Context(), d.module("mod", 0))
 	if err != nil {
 		t.Fatal(err)
@@ -170,12 +175,13 @@ func TestHeldRefusalOfARealDaemon(t *testing.T) {
 	}
 	defer s.Close()
 	<-s.Lost()
-	if e := asError(t, s.Err()); !e.Permanent || e.Option != "--delete-missing-args" || e.Code != 4 {
+	if e := asError(t, s.Err()); !e.Permanent || e.Option != "--delete" || e.Code != 4 {
 		t.Errorf("error %+v", e)
 	}
 }
 
 func TestConnectionLimitOfARealDaemon(t *testing.T) {
+	t.Parallel()
 	d := startRsyncd(t, "max connections = 1\n[mod]\npath = DIR/mod\nread only = no\n")
 	first, err := session.Connect(t.Context(), d.module("mod", 0))
 	if err != nil {
@@ -225,12 +231,19 @@ func TestHoldingAgainstARealDaemon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the idle connection is lost", func() bool { return !idle.Alive() })
+	<-idle.Lost()
+	if idle.Alive() {
+		t.Error("a lost connection is alive")
+	}
 	_, err = idle.Start(t.Context(), opts, "")
 	if e := asError(t, err); e.Permanent || e.Code != session.ExitStream && e.Code != session.ExitSocket {
 		t.Errorf("error %+v", e)
 	}
-	<-time.After(1500 * time.Millisecond) // well past the timeout of the other one
+	// Another idle connection comes and goes: twice the timeout has passed.
+	if idle, err = session.Connect(t.Context(), d.module("mod", 0)); err != nil {
+		t.Fatal(err)
+	}
+	<-idle.Lost()
 	if !s.Alive() || s.Timeout() != 2*time.Second {
 		t.Fatalf("alive %v, timeout %v: %v", s.Alive(), s.Timeout(), s.Err())
 	}
@@ -293,6 +306,7 @@ func TestPartialFailureOfARealDaemon(t *testing.T) {
 }
 
 func TestDeletionLimitOfARealDaemon(t *testing.T) {
+	t.Parallel()
 	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\n")
 	src := newSource(t)
 	for i := range 3 {
@@ -318,6 +332,7 @@ func TestDeletionLimitOfARealDaemon(t *testing.T) {
 
 // Every method, negotiated and explicit, and what old protocols make of it.
 func TestCompressionWithARealDaemon(t *testing.T) {
+	t.Parallel()
 	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\n")
 	src := newSource(t)
 	for _, protocol := range []int{27, 29, 30, 32} {
@@ -343,7 +358,11 @@ func TestCompressionWithARealDaemon(t *testing.T) {
 // old one the link-dest, both with characters that need quoting.
 func TestLinkDestWithARealDaemon(t *testing.T) {
 	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\n")
-	src := newSource(t)
+	src := t.TempDir()
+	if err := os.Mkdir(filepath.Join(src, "sub"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(src, "sub", "b"), strings.Repeat("some text ", 5000), 0o644)
 	root := openRoot(t, src)
 	old, renamed := "old [x] \\ 'q' *", "new & 'improved' ünïcode"
 	// A wildcard cannot be a destination, so the old place is made by hand.

@@ -482,6 +482,7 @@ func TestBadFilterRules(t *testing.T) {
 }
 
 func TestBandwidthLimit(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write(t, dir+"/big", strings.Repeat("x", 512<<10), 0o644)
 	ep := fakeServer(t, script(func(conn net.Conn) {

@@ -26,6 +26,7 @@ func fakeShell(t testing.TB, after string) []string {
 }
 
 func TestPushThroughARemoteShell(t *testing.T) {
+	t.Parallel()
 	needRsync(t)
 	src := newSource(t)
 	dir := t.TempDir()
@@ -124,6 +125,7 @@ func TestPartialFailureThroughARemoteShell(t *testing.T) {
 }
 
 func TestCancellationWhileSayingGoodbye(t *testing.T) {
+	t.Parallel()
 	needRsync(t)
 	marker := filepath.Join(t.TempDir(), "ended")
 	ep := session.Endpoint{Shell: fakeShell(t, "touch '"+marker+"'; sleep 60"), Host: "host", Path: t.TempDir()}
