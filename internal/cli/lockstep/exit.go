@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"lockstep/internal/live/mirror"
+	"lockstep/internal/live/target"
 )
 
 // The exit codes. Numbers from 1 to 25 mean what they mean to rsync.
@@ -100,6 +101,10 @@ func hintOf(err error) string {
 	var hinted hintedError
 	if errors.As(err, &hinted) {
 		return hinted.hint
+	}
+	var refused *target.Error
+	if errors.As(err, &refused) {
+		return refused.Hint
 	}
 	return ""
 }

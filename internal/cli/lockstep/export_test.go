@@ -14,20 +14,17 @@ import (
 
 // What the tests of this package reach beyond Main.
 var (
-	Strftime          = strftime
-	ParseBandwidth    = parseBandwidth
-	ParseDuration     = parseDuration
-	ByteCount         = byteCount
-	Count             = count[int]
-	CompileFormat     = compileFormat
-	LogEvent          = logEvent
-	ParseEvents       = parseEvents
-	CheckPasswordFile = checkPasswordFile
-	JudgePasswordFile = judgePasswordFile
-	HintOf            = hintOf
-	CodeOf            = codeOf
-	ShellWord         = shellWord
-	Outside           = outside
+	Strftime       = strftime
+	ParseBandwidth = parseBandwidth
+	ParseDuration  = parseDuration
+	ByteCount      = byteCount
+	Count          = count[int]
+	CompileFormat  = compileFormat
+	LogEvent       = logEvent
+	ParseEvents    = parseEvents
+	HintOf         = hintOf
+	CodeOf         = codeOf
+	Outside        = outside
 )
 
 // MaxTimeWidth bounds a field width.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"lockstep/internal/cli/lockstep"
+	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
 )
 
@@ -118,7 +119,7 @@ func TestHintsCanBePasted(t *testing.T) {
 	for in, want := range map[string]string{
 		"/etc/web1.pass": "/etc/web1.pass", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(rm)": "'$(rm)'", "~/x": "'~/x'",
 	} {
-		if got := lockstep.ShellWord(in); got != want {
+		if got := tree.ShellWord(in); got != want {
 			t.Errorf("the word %q is quoted as %s, want %s", in, got, want)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
 )
@@ -166,9 +167,6 @@ func (o *mirrorOptions) config(source string, targets []string, stdin io.Reader)
 	case o.logFile == "" && o.logTimeFormat != "":
 		return cfg, errors.New("--timefmt is for the log: name one with --log-file")
 	}
-	if err := checkPasswordFile(o.passwordFile); err != nil {
-		return cfg, err
-	}
 	var err error
 	if cfg.Watch, err = watchBackend(o.watch); err != nil {
 		return cfg, err
@@ -251,7 +249,7 @@ func (o *mirrorOptions) openLog(dirs []string, rep *reporter) (*changeLog, error
 	}
 	return openChangeLog(o.logFile, format, func(err error) {
 		rep.put(func(b *board, now time.Time) {
-			b.notice(now, err.Error()+"; the mirror goes on without it", "df "+shellWord(o.logFile))
+			b.notice(now, err.Error()+"; the mirror goes on without it", "df "+tree.ShellWord(o.logFile))
 		})
 	})
 }

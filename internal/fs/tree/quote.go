@@ -26,3 +26,13 @@ func Quote(s string) string {
 	}
 	return s
 }
+
+// ShellWord quotes s so that a shell takes it as one word: hints are commands
+// to paste.
+func ShellWord(s string) string {
+	const safe = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=:,./@%"
+	if s != "" && strings.Trim(s, safe) == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

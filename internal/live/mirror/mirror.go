@@ -201,6 +201,13 @@ func (m *Mirror) watchEnded() error {
 func (m *Mirror) take(evs []watch.Event, now time.Time) {
 	for _, ev := range evs {
 		m.set.Event(ev, now)
+		if ev.Op&watch.Nameless != 0 {
+			for p := range m.index.links[ev.Inode] {
+				named := ev
+				named.Path = p
+				m.set.Event(named, now)
+			}
+		}
 		if f := m.cfg.Listener.Event; f != nil && ev.Op&watch.Overflow == 0 && !m.src.Scope.Hidden(ev.Path, ev.Dir) {
 			f(ev)
 		}

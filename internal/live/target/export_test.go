@@ -65,3 +65,6 @@ func InList(name string, paths ...tree.Path) (tree.Path, bool) {
 
 // SplitShell is splitShell for tests.
 var SplitShell = splitShell
+
+// JudgePasswordFile is judgePasswordFile for tests.
+var JudgePasswordFile = judgePasswordFile

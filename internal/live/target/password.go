@@ -1,7 +1,6 @@
 package target
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -13,17 +12,17 @@ import (
 	"lockstep/internal/fs/tree"
 )
 
-// maxPassword bounds the line that a password file may begin with.
+// maxPassword bounds what is read of a password file.
 const maxPassword = 4096
 
 // stdinPassword is what standard input began with: it can be read only once.
 var stdinPassword = sync.OnceValues(func() (string, error) { return firstLine(os.Stdin) })
 
-// password is the first line of file, "-" being standard input; without a file
+// Password is the first line of file, "-" being standard input; without a file
 // that of RSYNC_PASSWORD. As with rsync, others must not be able to read or
 // write the file, and for root it must belong to root; it is the opened file
 // that is judged.
-func password(file string) (string, error) {
+func Password(file string) (string, error) {
 	switch file {
 	case "":
 		if p, ok := os.LookupEnv("RSYNC_PASSWORD"); ok {
@@ -45,28 +44,50 @@ func password(file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("password file: %w", err)
 	}
-	stat, _ := info.Sys().(*syscall.Stat_t)
-	switch {
-	case info.IsDir():
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return "", errors.New("password file: this system does not tell its owner")
+	}
+	if info.IsDir() {
 		return "", fmt.Errorf("password file %s is a directory", tree.Quote(file))
-	case info.Mode().Perm()&0o006 != 0:
-		return "", &Error{
-			Err:       fmt.Errorf("password file %s has mode %#o: others must not be able to read or write it", tree.Quote(file), info.Mode().Perm()),
-			Permanent: true, Hint: "chmod 600 " + file,
-		}
-	case stat != nil && os.Geteuid() == 0 && stat.Uid != 0:
-		return "", &Error{
-			Err:       fmt.Errorf("password file %s belongs to uid %d: for root it must belong to root", tree.Quote(file), stat.Uid),
-			Permanent: true, Hint: "chown root " + file,
-		}
+	}
+	if err := judgePasswordFile(file, info.Mode().Perm(), stat.Uid, os.Geteuid() == 0); err != nil {
+		return "", err
 	}
 	return firstLine(f)
 }
 
+// judgePasswordFile refuses the files that rsync refuses.
+func judgePasswordFile(name string, perm os.FileMode, owner uint32, root bool) error {
+	const others = 0o006 // read and write
+	switch {
+	case perm&others != 0:
+		return &Error{
+			Err:       fmt.Errorf("password file %s has mode %#o: others must not be able to read or write it", tree.Quote(name), perm),
+			Permanent: true, Hint: "chmod 600 " + tree.ShellWord(name),
+		}
+	case root && owner != 0:
+		return &Error{
+			Err:       fmt.Errorf("password file %s belongs to uid %d: for root it must belong to root", tree.Quote(name), owner),
+			Permanent: true, Hint: "chown root " + tree.ShellWord(name),
+		}
+	}
+	return nil
+}
+
+// firstLine is the first line that is not empty, up to a CR or a NUL byte, as
+// rsync 3.5.0 reads it.
 func firstLine(r io.Reader) (string, error) {
-	line, err := bufio.NewReader(io.LimitReader(r, maxPassword)).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	data, err := io.ReadAll(io.LimitReader(r, maxPassword))
+	if err != nil {
 		return "", fmt.Errorf("password file: %w", err)
 	}
-	return strings.TrimRight(line, "\r\n"), nil
+	line := strings.TrimLeft(string(data), "\r\n")
+	if i := strings.IndexAny(line, "\r\n\x00"); i >= 0 {
+		line = line[:i]
+	}
+	if line == "" {
+		return "", errors.New("password file: there is no password in it")
+	}
+	return line, nil
 }

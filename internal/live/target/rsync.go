@@ -60,13 +60,13 @@ func NewRsync(sp Spec, src Source, opts Options) (*Rsync, error) {
 	}
 	if r.ep.Daemon {
 		r.ep.User = daemonUser(sp.User)
-		r.ep.Password = func() (string, error) { return password(opts.PasswordFile) }
+		r.ep.Password = func() (string, error) { return Password(opts.PasswordFile) }
 	}
 	if err := r.ep.Validate(); err != nil {
 		return nil, fmt.Errorf("target %s: %w", tree.Quote(sp.Text), err)
 	}
 	if opts.PasswordFile != "" && r.ep.Daemon {
-		if _, err := password(opts.PasswordFile); err != nil {
+		if _, err := Password(opts.PasswordFile); err != nil {
 			return nil, err
 		}
 	}

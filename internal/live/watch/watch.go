@@ -89,8 +89,6 @@ func (w *Watch) signalStop() {
 
 // start launches the goroutines. Each is owned by w.wg; see the package comment.
 func (w *Watch) start(g *guard) {
-	w.wg.Go(g.check)
-	w.wg.Go(g.follow)
 	if w.fan != nil {
 		w.wg.Go(func() { w.fail(w.fan.in.read()) })
 		w.wg.Go(w.fan.run)
@@ -104,6 +102,8 @@ func (w *Watch) start(g *guard) {
 			w.wg.Go(r.poll.run)
 		}
 	}
+	w.wg.Go(g.check)
+	w.wg.Go(g.follow) // owns w.regions from here on
 }
 
 // reap waits for the end and cleans up.

@@ -24,9 +24,15 @@ const (
 	aheadIdle = 10000 // while there are none
 )
 
+// maxWindow is about how many requests main takes off the queue.
+const maxWindow = 4 * loadAhead
+
+// Main loads files itself as long as that is quick, from the page cache: then
+// handing them to another processor costs more than it gains. A file that took
+// slowLoad has the loaders called in for the next helpFor files.
 const (
-	maxWindow = 4 * loadAhead // requests that main has taken off the queue, about
-	ownShare  = 3             // requests that main sees to itself, if there are no more
+	slowLoad = 150 * time.Microsecond
+	helpFor  = 512
 )
 
 // lastWords is how long a run whose writes fail goes on reading: a peer says
@@ -50,6 +56,7 @@ type run struct {
 	window []*request // taken off the queue
 	begun  int        // of them: seen to by the loaders
 	loads  int        // files that the loaders have opened or are about to
+	help   int        // files for which the loaders are still wanted
 	own    *loadWorker
 
 	encoder compress.Encoder
@@ -334,9 +341,8 @@ func (m *run) pop() *request {
 	return q
 }
 
-// fill takes what has been requested and gives the loaders their share. Of a
-// few requests they get none: main is as fast by itself, and nobody has to be
-// woken up.
+// fill takes what has been requested and, if they are wanted, gives the loaders
+// their share.
 func (m *run) fill() {
 	for open := true; open && len(m.window) < maxWindow; {
 		select {
@@ -347,7 +353,7 @@ func (m *run) fill() {
 			open = false
 		}
 	}
-	for m.loads <= loadAhead-groupLen && len(m.window)-m.begun > ownShare {
+	for m.help > 0 && m.loads <= loadAhead-groupLen && m.begun < len(m.window) {
 		m.beginGroup()
 	}
 }
@@ -387,12 +393,18 @@ func (m *run) loadOf(q *request) *load {
 func (m *run) awaitLoad(q *request) {
 	switch {
 	case q.load == nil:
-		if q.load = m.loadOf(q); q.load != nil {
-			m.own.load(q.load)
+		if q.load = m.loadOf(q); q.load == nil {
+			return
+		}
+		start := time.Now()
+		m.own.load(q.load)
+		if time.Since(start) >= slowLoad {
+			m.help = helpFor
 		}
 	case q.load.group != nil:
 		q.load.group.wait()
 		m.loads--
+		m.help--
 	}
 }
 

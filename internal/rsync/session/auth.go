@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	//lint:ignore SA1019 the only digest of old daemons
 	"golang.org/x/crypto/md4"
 )
 

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
 	"regexp"
 	"strings"
-	"syscall"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/sender"
@@ -143,10 +141,16 @@ func optionIn(messages []string) string {
 	return ""
 }
 
-// exitError is the peer's ERROR_EXIT.
+// exitError is the peer's ERROR_EXIT; code 0 is the answer to ours, or comes
+// out of the blue.
 type exitError struct{ code int }
 
-func (e exitError) Error() string { return fmt.Sprintf("the peer ended with exit code %d", e.code) }
+func (e exitError) Error() string {
+	if e.code == 0 {
+		return "the peer ended without an exit code"
+	}
+	return fmt.Sprintf("the peer ended with exit code %d", e.code)
+}
 
 // refuse is an error about what cannot be sent; trying again is useless.
 func refuse(at stage, code int, err error) *Error {
@@ -174,31 +178,30 @@ func failure(at stage, err error, messages []string) *Error {
 // exitCode is rsync's exit code for err.
 func exitCode(at stage, err error) int {
 	var exit exitError
-	var netErr net.Error
-	var errno syscall.Errno
+	var link *linkError
 	switch {
-	case errors.As(err, &exit):
+	case errors.As(err, &exit) && exit.code != 0:
 		return exit.code
 	case errors.Is(err, errClosed), errors.Is(err, context.Canceled):
 		return ExitSignal
+	case at == dialling && isTimeout(err):
+		return ExitConnTimeout
 	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded):
-		if at == dialling {
-			return ExitConnTimeout
-		}
 		return ExitTimeout
 	case errors.Is(err, sender.ErrProtocol):
 		return ExitProtocol
 	case at == greeting || at == authentication:
 		return ExitStartClient
-	case errors.Is(err, wire.ErrStream), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.As(err, &exit), errors.Is(err, wire.ErrStream), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return ExitStream
-	case errors.As(err, &netErr):
-		if at == dialling && netErr.Timeout() {
-			return ExitConnTimeout
-		}
-		return ExitSocket
-	case errors.As(err, &errno), errors.Is(err, os.ErrClosed), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe):
+	case errors.As(err, &link), at == dialling:
 		return ExitSocket
 	}
 	return ExitFile
+}
+
+// isTimeout reports whether dialling took too long.
+func isTimeout(err error) bool {
+	var netErr net.Error
+	return errors.Is(err, errTimeout) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &netErr) && netErr.Timeout()
 }

@@ -25,6 +25,8 @@ func (s *Session) brokenOff(ctx context.Context, err error) error {
 		return s.fail(err)
 	}
 	code := exitCode(s.stage, err)
+	timer := time.AfterFunc(drainTime, func() { s.t.end(errClosed) })
+	defer timer.Stop()
 	if code != ExitSocket && code != ExitStream && code != ExitTimeout && s.protocol >= exitProtocol {
 		s.w.Message(wire.CodeErrorExit, binary.LittleEndian.AppendUint32(nil, uint32(code)))
 	}
@@ -34,12 +36,10 @@ func (s *Session) brokenOff(ctx context.Context, err error) error {
 	return s.fail(err)
 }
 
-// drain reads what the peer has said, for the sake of its messages, until it
-// hangs up or drainTime has passed, and returns why it ended.
+// drain reads what the peer has said, for the sake of its messages, until the
+// connection ends, and returns why it did.
 func (s *Session) drain() error {
 	s.t.resume()
-	timer := time.AfterFunc(drainTime, func() { s.t.end(errClosed) })
-	defer timer.Stop()
 	buf := make([]byte, 4096)
 	for {
 		if _, err := s.r.Read(buf); err != nil {

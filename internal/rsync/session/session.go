@@ -101,11 +101,11 @@ func (s *Session) Send(ctx context.Context, job sender.Job) (sender.Result, erro
 		return sender.Result{}, refuse(s.stage, ExitSyntax, errors.New("this session has been used"))
 	}
 	defer s.finish()
+	defer s.endWith(ctx)()
 	s.t.interrupt()
 	<-s.watched
 	s.t.resume()
 	s.stage = transfer
-	defer s.endWith(ctx)()
 	if err := s.begin(&job); err != nil {
 		return sender.Result{}, s.fail(err)
 	}
@@ -182,17 +182,17 @@ func (s *Session) deleted(name string) {
 	}
 }
 
-// peerExits answers the peer's fatal end (rsync-session 5.7); it waits for
-// that before it closes.
+// peerExits answers the peer's fatal end, for which it waits before it closes
+// (rsync-session 5.7). An empty message is itself an answer.
 func (s *Session) peerExits(payload []byte) error {
-	code := 0
-	if len(payload) > 0 {
-		code = int(int32(binary.LittleEndian.Uint32(payload)))
+	if len(payload) == 0 {
+		return exitError{}
 	}
 	if s.protocol >= exitProtocol {
 		s.w.Message(wire.CodeErrorExit, nil)
 	}
-	if code < 0 || code > 255 {
+	code := int(int32(binary.LittleEndian.Uint32(payload)))
+	if code < 1 || code > 255 {
 		code = ExitStream
 	}
 	return exitError{code}

@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -23,87 +22,6 @@ const listEnd = "\xA4\x81\x00\x00\x00\x00"
 
 // listens reads until the connection ends.
 func listens(conn net.Conn) { io.Copy(io.Discard, conn) }
-
-// Cancelling must end every state within a second.
-func TestCancellation(t *testing.T) {
-	silent := func(conn net.Conn) { listens(conn) }
-	rows := []struct {
-		stage string
-		serve func(reached func()) func(net.Conn)
-	}{
-		{"greeting", func(reached func()) func(net.Conn) {
-			return script(func(conn net.Conn) { reached(); silent(conn) }, turn{"\n", ""})
-		}},
-		{"authentication", func(reached func()) func(net.Conn) {
-			return script(func(conn net.Conn) { reached(); silent(conn) },
-				turn{"\n", hello}, turn{"mod\n", "@RSYNCD: AUTHREQD abc\n"}, turn{"\n", ""})
-		}},
-		{"handshake", func(reached func()) func(net.Conn) {
-			return script(func(conn net.Conn) { reached(); silent(conn) }, append(toOK[:2:2], turn{endArgs, ""})...)
-		}},
-		{"handshake", func(reached func()) func(net.Conn) { // while writing
-			return script(func(conn net.Conn) { reached(); waitClosed(conn) }, append(toOK[:2:2], turn{"--server", ""})...)
-		}},
-		{"transfer", func(reached func()) func(net.Conn) {
-			return script(func(conn net.Conn) { reached(); silent(conn) }, append(toSeed[:4:4], turn{listEnd, ""})...)
-		}},
-		{"transfer", func(reached func()) func(net.Conn) { // while writing
-			return script(func(conn net.Conn) { reached(); waitClosed(conn) }, append(toSeed[:4:4], turn{listEnd, ""})...)
-		}},
-	}
-	job := oneFile(t)
-	for i, row := range rows {
-		t.Run(fmt.Sprintf("%d: %s", i, row.stage), func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			var cancelled time.Time
-			ep := fakeServer(t, row.serve(func() {
-				cancelled = time.Now()
-				cancel()
-			}))
-			ep.Password = password("pw")
-			s, err := start(ctx, ep)
-			if err == nil {
-				_, err = s.Send(ctx, job)
-			}
-			checkCancelled(t, err, row.stage, cancelled)
-		})
-	}
-}
-
-// waitClosed returns when the connection is closed, without reading from it.
-func waitClosed(conn net.Conn) {
-	for { // an empty write does not need a reader
-		if _, err := conn.Write(nil); err != nil {
-			return
-		}
-		select {
-		case <-time.After(5 * time.Millisecond):
-		}
-	}
-}
-
-func checkCancelled(t *testing.T, err error, stage string, cancelled time.Time) {
-	t.Helper()
-	if took := time.Since(cancelled); took > time.Second {
-		t.Errorf("it took %v", took)
-	}
-	if e := asError(t, err); !errors.Is(err, context.Canceled) || e.Code != session.ExitSignal || e.Stage != stage {
-		t.Errorf("code %d at %s: %v", e.Code, e.Stage, err)
-	}
-}
-
-func TestCancellationWhileDialling(t *testing.T) {
-	ctx, cancel := context.WithCancel(t.Context())
-	var cancelled time.Time
-	ep := session.Endpoint{Daemon: true, Host: "h", Module: "m", Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		cancelled = time.Now()
-		cancel()
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}}
-	_, err := session.Connect(ctx, ep)
-	checkCancelled(t, err, "dialling", cancelled)
-}
 
 func TestDiallingFailures(t *testing.T) {
 	never := func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -251,98 +169,6 @@ func TestManyMessages(t *testing.T) {
 	}
 }
 
-// A connection that is held tells when the daemon has gone.
-func TestHeldConnectionIsLost(t *testing.T) {
-	hangUp := make(chan struct{})
-	c, err := session.Connect(t.Context(), fakeServer(t, script(func(net.Conn) { <-hangUp }, toOK...)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !c.Alive() {
-		t.Error("not alive at OK")
-	}
-	close(hangUp)
-	<-c.Lost()
-	if c.Alive() {
-		t.Error("alive after the end")
-	}
-	_, err = c.Start(t.Context(), session.Options{MaxDelete: -1}, "")
-	if e := asError(t, err); e.Code != session.ExitStream && e.Code != session.ExitSocket || e.Permanent {
-		t.Errorf("error %+v", e)
-	}
-}
-
-// What the daemon says while the session is held is the reason of its end.
-func TestHeldSessionIsRefused(t *testing.T) {
-	refusal := "The server is configured to refuse --delete-missing-args\n"
-	serve := script(func(conn net.Conn) {
-		go listens(conn)
-		io.WriteString(conn, frame(wire.CodeError, refusal)+frame(wire.CodeErrorExit, "\x04\x00\x00\x00"))
-	}, toSeed...)
-	for _, when := range []string{"by Err", "by Send"} {
-		t.Run(when, func(t *testing.T) {
-			s, err := start(t.Context(), fakeServer(t, serve))
-			if err != nil {
-				t.Fatal(err)
-			}
-			<-s.Lost()
-			if when == "by Err" {
-				err = s.Err()
-			} else {
-				_, err = s.Send(t.Context(), oneFile(t))
-			}
-			e := asError(t, err)
-			if e.Code != 4 || !e.Permanent || e.Option != "--delete-missing-args" || e.Messages[0]+"\n" != refusal {
-				t.Errorf("error %+v", e)
-			}
-			if s.Alive() {
-				t.Error("alive after the end")
-			}
-			s.Close()
-		})
-	}
-}
-
-func TestHeldSessionKeepsAlive(t *testing.T) {
-	for _, row := range []struct {
-		name  string
-		say   string
-		every time.Duration
-	}{
-		{"with the daemon's timeout", frame(wire.CodeIOTimeout, "\x0A\x00\x00\x00"), 5 * time.Second},
-		{"without a timeout", "", 20 * time.Second},
-		{"with an absurd timeout", frame(wire.CodeIOTimeout, "\x00\x00\x00\x80"), 20 * time.Second},
-	} {
-		t.Run(row.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, err := start(context.Background(), fakeServer(t, script(func(conn net.Conn) {
-					io.WriteString(conn, row.say)
-					for begin := time.Now(); time.Since(begin) < 100*time.Second; {
-						b := make([]byte, 4)
-						last := time.Now()
-						if _, err := io.ReadFull(conn, b); err != nil || string(b) != "\x00\x00\x00\x07" {
-							t.Errorf("read % X, %v", b, err)
-							return
-						}
-						if took := time.Since(last); took > row.every {
-							t.Errorf("a keep-alive after %v", took)
-						}
-					}
-				}, toSeed...)))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := s.KeepAlive(); err != nil {
-					t.Error(err)
-				}
-				<-s.Lost()
-				s.Close()
-				synctest.Wait()
-			})
-		})
-	}
-}
-
 // A peer that says nothing any more is given up, however many keep-alives go
 // out; sooner once it has answered.
 func TestSilentPeer(t *testing.T) {
@@ -403,81 +229,6 @@ func TestSessionsAreUsedOnce(t *testing.T) {
 	}
 	if err := errors.Join(s.Close(), s.Close(), c.Close()); err != nil {
 		t.Error(err)
-	}
-}
-
-// The filter list goes before the file list, and only to a server that deletes.
-func TestFilterRules(t *testing.T) {
-	rows := []struct {
-		name  string
-		opts  session.Options
-		rules []string
-		want  string
-	}{
-		{"no deletion", session.Options{}, []string{"- x"}, ""},
-		{"missing arguments alone", session.Options{DeleteMissing: true}, []string{"- x"}, ""},
-		{"deletion", session.Options{Delete: true}, []string{"- x", "+ yy"}, "\x03\x00\x00\x00- x\x04\x00\x00\x00+ yy\x00\x00\x00\x00"},
-		{"deletion without rules", session.Options{Delete: true}, nil, "\x00\x00\x00\x00"},
-		{"deletion of what is excluded", session.Options{DeleteExcluded: true}, []string{"-r x"}, "\x04\x00\x00\x00-r x\x00\x00\x00\x00"},
-	}
-	for _, row := range rows {
-		t.Run(row.name, func(t *testing.T) {
-			heard := make(chan []byte, 1)
-			ep := fakeServer(t, script(func(conn net.Conn) {
-				var all bytes.Buffer
-				defer func() { heard <- all.Bytes() }()
-				from := io.TeeReader(conn, &all)
-				readUntil(from, listEnd)
-				conn.Write(unhex(t, "01 00 00 07 00 03 00 00 07 00 00 00 01 00 00 07 00"))
-				io.Copy(io.Discard, from)
-			}, toSeed...))
-			c, err := session.Connect(t.Context(), ep)
-			if err != nil {
-				t.Fatal(err)
-			}
-			opts := row.opts
-			opts.Relative, opts.Times, opts.MaxDelete = true, true, -1
-			opts.Filters = func(protocol int) ([]string, error) {
-				if protocol != 32 {
-					t.Errorf("asked for protocol %d", protocol)
-				}
-				return row.rules, nil
-			}
-			s, err := c.Start(t.Context(), opts, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := s.Send(t.Context(), oneFile(t)); err != nil {
-				t.Fatal(err)
-			}
-			if got := demux(t, <-heard); !strings.HasPrefix(string(got), row.want+"\x18\x05a.txt") {
-				t.Errorf("sent %q, want %q first", got[:min(len(got), 40)], row.want)
-			}
-		})
-	}
-}
-
-func TestBadFilterRules(t *testing.T) {
-	broken := errors.New("filter rules are too modern")
-	for name, filters := range map[string]func(int) ([]string, error){
-		"an error":     func(int) ([]string, error) { return nil, broken },
-		"an empty one": func(int) ([]string, error) { return []string{""}, nil },
-		"a long one":   func(int) ([]string, error) { return []string{strings.Repeat("x", 5120)}, nil },
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, err := session.Connect(t.Context(), fakeServer(t, script(listens, toSeed...)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := c.Start(t.Context(), session.Options{Relative: true, Delete: true, MaxDelete: -1, Filters: filters}, "")
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = s.Send(t.Context(), oneFile(t))
-			if e := asError(t, err); e.Code != session.ExitProtocol || !e.Permanent {
-				t.Errorf("error %+v", e)
-			}
-		})
 	}
 }
 

@@ -107,13 +107,22 @@ func (t *transport) free() []byte {
 	return t.ring[tail:]
 }
 
+// linkError is a failure of the connection itself.
+type linkError struct{ err error }
+
+func (e *linkError) Error() string { return e.err.Error() }
+func (e *linkError) Unwrap() error { return e.err }
+
 // explain puts our own reason for the end before its consequences. The caller
 // holds mu.
 func (t *transport) explain(err error) error {
-	if t.cause != nil {
+	switch {
+	case t.cause != nil:
 		return t.cause
+	case errors.Is(err, io.EOF):
+		return io.EOF
 	}
-	return err
+	return &linkError{err}
 }
 
 // Read takes from what was read ahead.
@@ -276,44 +285,4 @@ func (t *transport) end(cause error) {
 		close(t.ended)
 		t.rw.Close()
 	})
-}
-
-// bucket is a token bucket: it lets rate bytes a second through.
-type bucket struct {
-	rate  float64 // bytes a second
-	level float64 // bytes that may go at once; below 0: to be waited for
-	last  time.Time
-}
-
-// burst is how much unused bandwidth is saved up, and how long a chunk may
-// take.
-const burst = 100 * time.Millisecond
-
-func newBucket(kibPerSecond int) *bucket {
-	if kibPerSecond <= 0 {
-		return nil
-	}
-	return &bucket{rate: float64(kibPerSecond) * 1024, last: time.Now()}
-}
-
-// take returns the part of p that may be written now, after waiting for it; ended
-// stops the waiting.
-func (b *bucket) take(p []byte, ended <-chan struct{}) ([]byte, error) {
-	now := time.Now()
-	limit := b.rate * burst.Seconds()
-	b.level = min(limit, b.level+now.Sub(b.last).Seconds()*b.rate)
-	b.last = now
-	p = p[:min(len(p), max(1, int(limit)))]
-	b.level -= float64(len(p))
-	if b.level >= 0 {
-		return p, nil
-	}
-	timer := time.NewTimer(time.Duration(-b.level / b.rate * float64(time.Second)))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return p, nil
-	case <-ended:
-		return nil, errors.New("ended while waiting for bandwidth")
-	}
 }

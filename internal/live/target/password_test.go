@@ -1,12 +1,13 @@
-package lockstep_test
+package target_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
-	"lockstep/internal/cli/lockstep"
+	"lockstep/internal/live/target"
 )
 
 // What is accepted and refused is what rsync 3.5.0 accepts and refuses.
@@ -30,9 +31,9 @@ func TestPasswordFilesAreJudgedAsRsyncDoes(t *testing.T) {
 		{"a user's that others can read", 0o644, 1000, false, "chmod 600 'p w'"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			err := lockstep.JudgePasswordFile("p w", c.perm, c.owner, c.root)
-			if (err != nil) != (c.hint != "") || lockstep.HintOf(err) != c.hint {
-				t.Errorf("got %v with the hint %q, want the hint %q", err, lockstep.HintOf(err), c.hint)
+			err := target.JudgePasswordFile("p w", c.perm, c.owner, c.root)
+			if (err != nil) != (c.hint != "") || hintOf(err) != c.hint {
+				t.Errorf("got %v with the hint %q, want the hint %q", err, hintOf(err), c.hint)
 			}
 		})
 	}
@@ -44,16 +45,33 @@ func TestPasswordFilesThatCannotBeUsed(t *testing.T) {
 	if err := os.WriteFile(open, []byte("secret\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{filepath.Join(dir, "absent"), dir, open} {
-		if err := lockstep.CheckPasswordFile(name); err == nil {
+	empty := filepath.Join(dir, "empty")
+	if err := os.WriteFile(empty, []byte("\n\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{filepath.Join(dir, "absent"), dir, open, empty} {
+		if _, err := target.Password(name); err == nil {
 			t.Errorf("%s is accepted", name)
 		} else if strings.Contains(err.Error(), "secret") {
 			t.Errorf("the error gives the password away: %v", err)
 		}
 	}
-	for _, name := range []string{"", "-"} {
-		if err := lockstep.CheckPasswordFile(name); err != nil {
-			t.Errorf("%q is refused: %v", name, err)
-		}
+}
+
+func TestThePasswordIsTheFirstLineThatIsNotEmpty(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "pw")
+	if err := os.WriteFile(name, []byte("\n123456\r\nmore\n"), 0o600); err != nil {
+		t.Fatal(err)
 	}
+	if got, err := target.Password(name); err != nil || got != "123456" {
+		t.Errorf("Password = %q, %v", got, err)
+	}
+}
+
+func hintOf(err error) string {
+	var e *target.Error
+	if errors.As(err, &e) {
+		return e.Hint
+	}
+	return ""
 }
