@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -128,13 +129,23 @@ read only = no
 		{"readonly", archive(), orBroken(1), true, "ERROR: module is read only", ""},
 		{"nodelete", deleting, orBroken(4), true, "The server is configured to refuse --delete", "--delete"},
 	}
-	for _, row := range rows {
+	// At once, since the daemon takes its time after a refusal.
+	var wg sync.WaitGroup
+	errs := make([][session.MaxProtocol + 1]error, len(rows))
+	for i, row := range rows {
 		for protocol := session.MinProtocol; protocol <= session.MaxProtocol; protocol++ {
-			t.Run(fmt.Sprintf("%s at protocol %d", row.module, protocol), func(t *testing.T) {
-				t.Parallel()
+			wg.Go(func() {
 				ep := d.module(row.module, protocol)
 				ep.User, ep.Password = "alice", password("wrong")
-				_, err := push(t.Context(), ep, row.opts, "", job)
+				_, errs[i][protocol] = push(t.Context(), ep, row.opts, "", job)
+			})
+		}
+	}
+	wg.Wait()
+	for i, row := range rows {
+		for protocol := session.MinProtocol; protocol <= session.MaxProtocol; protocol++ {
+			t.Run(fmt.Sprintf("%s at protocol %d", row.module, protocol), func(t *testing.T) {
+				err := errs[i][protocol]
 				e := asError(t, err)
 				if e.Code != row.code(protocol) && (protocol >= 31 || e.Code != session.ExitSocket) {
 					t.Errorf("code %d", e.Code)
