@@ -155,9 +155,11 @@ func TestAnEndInTheMidstLeavesNoTemporaryFiles(t *testing.T) {
 					if code != 0 {
 						t.Errorf("exit code %d, want 0", code)
 					}
-					check(t, harness.Poll(soon, "no temporary file is left", func() bool {
+					if err := harness.Poll(soon, "no temporary file is left", func() bool {
 						return len(leftovers(t, source, target)) == 0
-					}))
+					}); err != nil {
+						t.Errorf("%v: %s", err, leftovers(t, source, target))
+					}
 				})
 			}
 		}

@@ -59,7 +59,7 @@ func TestTooFewWatchesAreSaidAndPolled(t *testing.T) {
 		Args:   []string{"--watch", "inotify", "--poll-interval", "200ms", source, target},
 	})
 	check(t, m.WaitInStep(soon, 1))
-	_, err := m.WaitFor(soon, "the sysctl line", 0, harness.Saying("notice", `fs\.inotify\.max_user_watches`))
+	_, err := m.WaitFor(soon, "the sysctl line", 0, harness.Saying("notice", `sysctl (fs\.inotify\.max_user_watches|user\.max_inotify_watches)=`))
 	check(t, err)
 	converge(t, source, target, plain)
 	sh(t, source, "for d in d000/e0*; do echo changed > $d/new; done; rm -r d000/e003; mv d000/e004 d000/moved")

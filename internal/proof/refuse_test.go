@@ -29,7 +29,7 @@ func TestADaemonThatSaysNo(t *testing.T) {
 			words: "Unknown module", lasts: true},
 		{name: "a wrong password", url: func(d *harness.Daemon) string { return strings.Replace(d.URL(), "liang", "wang", 1) },
 			words: "auth failed on module web1", lasts: true},
-		{name: "a host that is not allowed", config: harness.DaemonConfig{Lines: []string{"hosts allow = 192.0.2.1"}}, words: "access denied"},
+		{name: "a host that is not allowed", config: harness.DaemonConfig{Lines: []string{"hosts allow = 192.0.2.1", "list = yes"}}, words: "access denied"},
 		{name: "a module whose path is missing", config: harness.DaemonConfig{Lines: []string{"path = /nonexistent/module"}}, words: "chdir failed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
