@@ -218,6 +218,7 @@ func (r *churnRun) overflow(n int) {
 		r.step(n)
 		return
 	}
+	check(r.t, r.mirror.WaitWatching(churnSettled)) // it may have been started just now
 	stopMirror(r.t, r.mirror)
 	check(r.t, harness.WithQueueLimit(8, func() error {
 		r.start()

@@ -335,6 +335,11 @@ func (q *Queue) Take(now time.Time, held func(tree.Path) bool) Batch {
 	return b
 }
 
+// Sort puts items in the order of a batch.
+func Sort(items []Item) {
+	slices.SortFunc(items, func(a, b Item) int { return comparePaths(a.Path, b.Path) })
+}
+
 // comparePaths orders paths component by component, so that a directory comes
 // before what it holds and siblings stay together.
 func comparePaths(a, b tree.Path) int {

@@ -15,12 +15,13 @@ import (
 
 // index is what was last seen of the source: for every entry a stamp of its
 // metadata, so that a rescan after lost events finds what differs. It costs
-// about its name and a dozen bytes for each file. It belongs to the mirror's
+// about its name and twenty bytes for each file. It belongs to the mirror's
 // owner goroutine.
 type index struct {
 	root  *dirNode
 	links map[tree.Inode]map[tree.Path]bool // names of files that have several
 	inode map[tree.Path]tree.Inode          // the same the other way
+	where map[uint64]*dirNode               // a directory with a name of an inode; nil until a name is missing
 	files int                               // entries that are not directories
 	dirs  int
 }
@@ -34,12 +35,20 @@ const noStamp stamp = 0 // nothing there
 // dirNode is one directory. Its files are in base, sorted by name and packed,
 // except for those in over, which came later; noStamp there marks a deletion.
 type dirNode struct {
+	up    *dirNode // nil for the root, and for what is no longer in the tree
+	label string   // its own name
 	stamp stamp
 	subs  map[string]*dirNode
 	names string   // the names of base, end to end
 	ends  []uint32 // where each of them ends
-	base  []stamp
-	over  map[string]stamp
+	base  []seen
+	over  map[string]seen
+}
+
+// seen is what is kept of a file.
+type seen struct {
+	stamp stamp
+	ino   uint64
 }
 
 func newIndex() *index {
@@ -92,16 +101,22 @@ func (x *index) ensure(p tree.Path) *dirNode {
 		return d
 	}
 	up, name := x.ensure(p.Parent()), p.Base()
-	if up.get(name) != noStamp {
+	if up.get(name).stamp != noStamp {
 		x.remove(p)
 	}
 	d := &dirNode{}
-	if up.subs == nil {
-		up.subs = map[string]*dirNode{}
-	}
-	up.subs[strings.Clone(name)] = d
+	up.adopt(name, d)
 	x.dirs++
 	return d
+}
+
+// adopt makes sub the directory called name in d.
+func (d *dirNode) adopt(name string, sub *dirNode) {
+	if d.subs == nil {
+		d.subs = map[string]*dirNode{}
+	}
+	sub.up, sub.label = d, strings.Clone(name)
+	d.subs[sub.label] = sub
 }
 
 // put notes what was seen at p. A name with nothing there is removed; the
@@ -118,8 +133,11 @@ func (x *index) put(p tree.Path, m tree.Meta) (removed int) {
 	if up.subs[name] != nil {
 		removed = x.remove(p)
 	}
-	if up.set(name, stampOf(m)) {
+	if up.set(name, seen{stampOf(m), m.Ino}) {
 		x.files++
+	}
+	if x.where != nil {
+		x.where[m.Ino] = up
 	}
 	x.unlink(p)
 	if m.Linked() {
@@ -145,8 +163,12 @@ func (x *index) unlink(p tree.Path) {
 	}
 }
 
-// siblings are the other names known of the file behind m.
+// siblings are the other names known of the file behind m. A name may have been
+// noted when it was the only one: it is looked for if one is missing.
 func (x *index) siblings(p tree.Path, m tree.Meta) []tree.Path {
+	if len(x.links[m.Inode()]) < int(m.Nlink) {
+		x.find(m)
+	}
 	var out []tree.Path
 	for q := range x.links[m.Inode()] {
 		if q != p {
@@ -155,6 +177,51 @@ func (x *index) siblings(p tree.Path, m tree.Meta) []tree.Path {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// find notes the name of the file behind m that was its only one.
+func (x *index) find(m tree.Meta) {
+	if x.where == nil {
+		x.where = map[uint64]*dirNode{}
+		x.root.locate(x.where)
+	}
+	d := x.where[m.Ino]
+	dir, ok := d.path()
+	if !ok {
+		return
+	}
+	for name, s := range d.all() {
+		if s.ino == m.Ino {
+			x.link(dir.Join(name), m.Inode())
+		}
+	}
+}
+
+// locate notes for every file below d where it is.
+func (d *dirNode) locate(where map[uint64]*dirNode) {
+	for _, s := range d.all() {
+		where[s.ino] = d
+	}
+	for _, sub := range d.subs {
+		sub.locate(where)
+	}
+}
+
+// path is where d is; ok is false if it is not in the tree any more.
+func (d *dirNode) path() (p tree.Path, ok bool) {
+	if d == nil {
+		return "", false
+	}
+	for ; d.up != nil; d = d.up {
+		p = tree.Path(d.label).Join(string(p))
+		if p[len(p)-1] == '/' {
+			p = p[:len(p)-1]
+		}
+		if d.up.subs[d.label] != d {
+			return "", false
+		}
+	}
+	return p, d.label == ""
 }
 
 // has reports whether anything is known at p, and whether it is a directory.
@@ -169,7 +236,7 @@ func (x *index) has(p tree.Path) (known, dir bool) {
 	if up.subs[p.Base()] != nil {
 		return true, true
 	}
-	return up.get(p.Base()) != noStamp, false
+	return up.get(p.Base()).stamp != noStamp, false
 }
 
 // remove forgets p and everything below it, and returns how many entries that
@@ -182,16 +249,17 @@ func (x *index) remove(p tree.Path) int {
 	name := p.Base()
 	if d := up.subs[name]; d != nil {
 		delete(up.subs, name)
+		d.up = nil
 		files, dirs := d.count()
 		x.files -= files
 		x.dirs -= dirs + 1
 		x.unlinkBelow(p)
 		return files + dirs + 1
 	}
-	if up.get(name) == noStamp {
+	if up.get(name).stamp == noStamp {
 		return 0
 	}
-	up.set(name, noStamp)
+	up.set(name, seen{})
 	x.files--
 	x.unlink(p)
 	return 1
@@ -215,7 +283,7 @@ func (x *index) forgetBelow(dir tree.Path) {
 	x.files -= files
 	x.dirs -= dirs
 	x.unlinkBelow(dir)
-	*d = dirNode{stamp: d.stamp}
+	*d = dirNode{up: d.up, label: d.label, stamp: d.stamp}
 }
 
 // rename moves what is known at from to to, over what was there.
@@ -227,14 +295,14 @@ func (x *index) rename(from, to tree.Path) {
 	x.remove(to)
 	if d := up.subs[from.Base()]; d != nil {
 		delete(up.subs, from.Base())
+		x.ensure(to.Parent()).adopt(to.Base(), d)
+	} else if f := up.get(from.Base()); f.stamp != noStamp {
+		up.set(from.Base(), seen{})
 		dst := x.ensure(to.Parent())
-		if dst.subs == nil {
-			dst.subs = map[string]*dirNode{}
+		dst.set(to.Base(), f)
+		if x.where != nil {
+			x.where[f.ino] = dst
 		}
-		dst.subs[strings.Clone(to.Base())] = d
-	} else if f := up.get(from.Base()); f != noStamp {
-		up.set(from.Base(), noStamp)
-		x.ensure(to.Parent()).set(to.Base(), f)
 	}
 	var moved []tree.Path
 	for p := range x.inode {
@@ -261,7 +329,7 @@ func (x *index) fill(dir tree.Path, m tree.Meta, entries []tree.Entry) {
 	}
 	var names strings.Builder
 	var ends []uint32
-	var base []stamp
+	var base []seen
 	for _, e := range entries {
 		if e.Meta.IsDir() {
 			x.ensure(dir.Join(e.Name)).stamp = stampOf(e.Meta)
@@ -269,7 +337,10 @@ func (x *index) fill(dir tree.Path, m tree.Meta, entries []tree.Entry) {
 		}
 		names.WriteString(e.Name)
 		ends = append(ends, uint32(names.Len()))
-		base = append(base, stampOf(e.Meta))
+		base = append(base, seen{stampOf(e.Meta), e.Meta.Ino})
+		if x.where != nil {
+			x.where[e.Meta.Ino] = d
+		}
 		if e.Meta.Linked() {
 			x.link(dir.Join(e.Name), e.Meta.Inode())
 		}
@@ -289,7 +360,7 @@ func (x *index) differs(dir tree.Path, entries []tree.Entry) []string {
 	seen := make(map[string]bool, len(entries))
 	for _, e := range entries {
 		seen[e.Name] = true
-		was := d.get(e.Name)
+		was := d.get(e.Name).stamp
 		if sub := d.subs[e.Name]; sub != nil {
 			was = sub.stamp
 			if !e.Meta.IsDir() {
@@ -338,28 +409,28 @@ func (d *dirNode) search(name string) (int, bool) {
 	return i, i < len(d.base) && d.name(i) == name
 }
 
-// get is the stamp of a file in d.
-func (d *dirNode) get(name string) stamp {
+// get is what was seen of a file in d.
+func (d *dirNode) get(name string) seen {
 	if f, ok := d.over[name]; ok {
 		return f
 	}
 	if i, ok := d.search(name); ok {
 		return d.base[i]
 	}
-	return noStamp
+	return seen{}
 }
 
-// set notes the stamp of a file in d and reports whether the name is new.
-func (d *dirNode) set(name string, f stamp) bool {
+// set notes what was seen of a file in d and reports whether the name is new.
+func (d *dirNode) set(name string, f seen) bool {
 	if _, ok := d.over[name]; !ok {
-		if i, ok := d.search(name); ok && f != noStamp && d.base[i] != noStamp {
+		if i, ok := d.search(name); ok && f.stamp != noStamp {
 			d.base[i] = f
 			return false
 		}
 	}
-	isNew := d.get(name) == noStamp
+	isNew := d.get(name).stamp == noStamp
 	if d.over == nil {
-		d.over = map[string]stamp{}
+		d.over = map[string]seen{}
 	}
 	d.over[strings.Clone(name)] = f
 	if len(d.over) > 64+len(d.base)/8 {
@@ -369,8 +440,8 @@ func (d *dirNode) set(name string, f stamp) bool {
 }
 
 // all yields the files in d in no particular order.
-func (d *dirNode) all() iter.Seq2[string, stamp] {
-	return func(yield func(string, stamp) bool) {
+func (d *dirNode) all() iter.Seq2[string, seen] {
+	return func(yield func(string, seen) bool) {
 		for i, f := range d.base {
 			name := d.name(i)
 			if _, ok := d.over[name]; !ok && !yield(name, f) {
@@ -378,7 +449,7 @@ func (d *dirNode) all() iter.Seq2[string, stamp] {
 			}
 		}
 		for name, f := range d.over {
-			if f != noStamp && !yield(name, f) {
+			if f.stamp != noStamp && !yield(name, f) {
 				return
 			}
 		}
@@ -389,7 +460,7 @@ func (d *dirNode) all() iter.Seq2[string, stamp] {
 func (d *dirNode) pack() {
 	files := maps.Collect(d.all())
 	var names strings.Builder
-	ends, base := make([]uint32, 0, len(files)), make([]stamp, 0, len(files))
+	ends, base := make([]uint32, 0, len(files)), make([]seen, 0, len(files))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		names.WriteString(name)
 		ends = append(ends, uint32(names.Len()))

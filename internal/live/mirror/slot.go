@@ -146,8 +146,39 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 	if s.status != Failing {
 		s.changeState(Behind, now)
 	}
+	m.completeLinks(&b)
 	s.busy = true
 	s.jobs <- job{batch: b}
+}
+
+// completeLinks adds the other names of hard-linked files: a target can link
+// only names that it gets together.
+func (m *Mirror) completeLinks(b *change.Batch) {
+	if !m.cfg.HardLinks || len(m.index.links) == 0 {
+		return
+	}
+	var have map[tree.Path]bool
+	for _, it := range b.Items {
+		i, linked := m.index.inode[it.Path]
+		if !linked || len(m.index.links[i]) < 2 {
+			continue
+		}
+		if have == nil {
+			have = make(map[tree.Path]bool, len(b.Items))
+			for _, it := range b.Items {
+				have[it.Path] = true
+			}
+		}
+		for p := range m.index.links[i] {
+			if !have[p] {
+				have[p] = true
+				b.Items = append(b.Items, change.Item{Path: p, Class: it.Class, AsIs: it.AsIs})
+			}
+		}
+	}
+	if have != nil {
+		change.Sort(b.Items)
+	}
 }
 
 // idle notes that there is nothing to do for s at the moment.

@@ -43,7 +43,9 @@ func (w *Watch) choose() error {
 		}
 	}
 	if w.ino != nil {
-		if err := w.ino.armAll(); err != nil {
+		err := w.ino.armAll()
+		w.ino.rest()
+		if err != nil {
 			return err
 		}
 	}

@@ -49,6 +49,9 @@ type inotify struct {
 	limits
 	swap swap
 
+	cwd    int             // on a thread of its own: the directory it is in; else -1
+	counts map[uint64]bool // devices whose directories count subdirectories as links
+
 	lastDir  *watchDir // the directory of the last record, and its path
 	lastPath tree.Path
 	dents    []byte // scratch for listings
@@ -78,7 +81,7 @@ func (w *Watch) openInotify() error {
 	w.ino = &inotify{
 		w: w, in: newIntake(fd, w.stop, w.cfg.QueueBytes), tasks: make(tasks),
 		mask: inoNames | uint32(w.cfg.Events&opsOfKernel), tree: newDirs[int32](),
-		ceded: map[tree.Path]bool{}, root: -1, limits: newLimits(),
+		ceded: map[tree.Path]bool{}, root: -1, cwd: -1, counts: map[uint64]bool{}, limits: newLimits(),
 	}
 	return nil
 }
@@ -322,9 +325,7 @@ func (e *inotify) movedOut(d *watchDir, rec *inoRecord) {
 // records were lost.
 func (e *inotify) overflow() {
 	e.later = nil
-	for _, top := range e.tree.tops {
-		e.armTop(top, tellNone)
-	}
+	_ = e.armAll() // what it cannot reach is gone, which the guard sees
 	e.out = e.w.overflow(e.out)
 }
 

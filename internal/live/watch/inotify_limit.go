@@ -38,8 +38,10 @@ const pollSlice = 20 * time.Millisecond
 
 // watch gives the directory open as fd a watch, or the one it has already. At
 // the limit it fails with ENOSPC.
-func (e *inotify) watch(fd int, mask uint32) (int32, error) {
-	wd, err := unix.InotifyAddWatch(e.in.fd, procFD(fd), mask)
+func (e *inotify) watch(fd int, mask uint32) (int32, error) { return e.watchPath(procFD(fd), mask) }
+
+func (e *inotify) watchPath(path string, mask uint32) (int32, error) {
+	wd, err := unix.InotifyAddWatch(e.in.fd, path, mask)
 	if err != nil {
 		if err == unix.ENOSPC {
 			e.full = true
@@ -85,12 +87,21 @@ func (e *inotify) look(d *watchDir, report func(difference)) bool {
 		return false
 	}
 	now := time.Now()
-	entries, err := root.ReadDir(d.path())
+	p := d.path()
+	meta, err := root.Lstat(p)
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist)
+	}
+	entries, err := root.ReadDir(p)
 	var part *walk.PartialError
 	if err != nil && !errors.As(err, &part) {
 		return !errors.Is(err, fs.ErrNotExist)
 	}
-	e.unwatched[d] = e.unwatched[d].compare(0, entries, err == nil, now, report)
+	old := e.unwatched[d]
+	if old.dev != 0 && old.dev != meta.Dev {
+		old = nil // a mount came or went: what was seen before is not deleted
+	}
+	e.unwatched[d] = old.compare(meta.Dev, entries, err == nil, now, report)
 	return true
 }
 

@@ -53,17 +53,15 @@ func (e *inotify) reclaim(p tree.Path) {
 	e.rearm(p)
 }
 
-// armAll watches everything for the first time.
-func (e *inotify) armAll() error {
-	defer e.rest()
-	for _, top := range e.tree.tops {
-		if err := e.armTop(top, tellNone); err != nil {
-			return err
+// armAll watches everything, for the first time or again.
+func (e *inotify) armAll() (err error) {
+	e.onOwnThread(func() {
+		for _, top := range e.tree.tops {
+			err = errors.Join(err, e.armTop(top, tellNone))
 		}
-	}
-	e.out = nil
+	})
 	e.limitNotice()
-	return nil
+	return err
 }
 
 // armTop watches a top and all below it.
@@ -171,15 +169,16 @@ func (e *inotify) arm(at int, parent *watchDir, name string, p tree.Path, h how)
 		}
 		return nil, nil
 	}
-	fd, err := unix.Openat(at, name, openList, 0)
-	for err == unix.EINTR {
-		fd, err = unix.Openat(at, name, openList, 0)
+	if e.cwd >= 0 {
+		return e.armHere(at, parent, name, p, h)
 	}
+	fd, err := openName(at, name)
 	if err != nil {
 		return nil, err
 	}
 	defer unix.Close(fd)
-	d, fresh, err := e.adopt(fd, parent, name)
+	wd, err := e.watch(fd, e.mask)
+	d, fresh, err := e.adopt(wd, err, parent, name)
 	if err != nil {
 		return nil, err
 	}
@@ -189,10 +188,18 @@ func (e *inotify) arm(at int, parent *watchDir, name string, p tree.Path, h how)
 	return d, nil
 }
 
-// adopt puts the directory open as fd into the tree as name in parent, with a
-// watch if there is one. fresh says that it was not watched before.
-func (e *inotify) adopt(fd int, parent *watchDir, name string) (d *watchDir, fresh bool, err error) {
-	wd, err := e.watch(fd, e.mask)
+func openName(at int, name string) (int, error) {
+	for {
+		fd, err := unix.Openat(at, name, openList, 0)
+		if err != unix.EINTR {
+			return fd, err
+		}
+	}
+}
+
+// adopt puts the directory that was given watch wd, or err, into the tree as
+// name in parent. fresh says that it was not watched before.
+func (e *inotify) adopt(wd int32, err error, parent *watchDir, name string) (d *watchDir, fresh bool, _ error) {
 	if errors.Is(err, unix.ENOSPC) {
 		return e.adoptUnwatched(parent, name)
 	}
@@ -208,14 +215,12 @@ func (e *inotify) adopt(fd int, parent *watchDir, name string) (d *watchDir, fre
 			e.lastDir = nil
 			return d, false, nil
 		}
-		// The tree holds d above its own parent: begin anew with d.
+		// A top, or the tree holds d above its own parent: begin anew with d.
 		if d.parent == nil {
 			return nil, false, unix.ELOOP
 		}
-		if parent.within(d) {
-			e.drop(d)
-			return nil, false, unix.ESTALE
-		}
+		e.drop(d)
+		return nil, false, unix.ESTALE
 	}
 	if d := parent.child(name); d != nil && d.id < 0 {
 		e.identify(d, wd)
@@ -246,7 +251,7 @@ func (e *inotify) drop(d *watchDir) {
 // directories in it and forgets those that are not there any more.
 func (e *inotify) list(fd int, d *watchDir, p tree.Path, h how, fresh bool) {
 	tell := h.tell == tellAll || h.tell == tellNew && fresh
-	if fresh && !tell && d.id >= 0 && childless(fd) {
+	if fresh && !tell && d.id >= 0 && e.childless(fd, "") {
 		return
 	}
 	if e.unwatched[d] != nil {
@@ -262,6 +267,7 @@ func (e *inotify) list(fd int, d *watchDir, p tree.Path, h how, fresh bool) {
 	if !fresh {
 		e.forgetOthers(d, names)
 	}
+	e.enter(fd)
 	for _, name := range names {
 		sub := p.Join(name)
 		switch _, err := e.arm(fd, d, name, sub, h); err {
@@ -304,18 +310,28 @@ func (e *inotify) forgetOthers(d *watchDir, names []string) {
 	}
 }
 
-// childless reports whether the directory has no subdirectories, which the
-// link count says on these file systems: "." and the own name, no "..".
-func childless(fd int) bool {
+// childless reports whether the directory called name in the one open as at,
+// or that one itself, has no subdirectories. Some file systems say so by the
+// link count: "." and the own name, no "..".
+func (e *inotify) childless(at int, name string) bool {
 	var st unix.Stat_t
-	if unix.Fstat(fd, &st) != nil || st.Nlink != 2 {
+	flags := unix.AT_SYMLINK_NOFOLLOW
+	if name == "" {
+		flags |= unix.AT_EMPTY_PATH
+	}
+	if unix.Fstatat(at, name, &st, flags) != nil || st.Nlink != 2 {
 		return false
 	}
-	var fs unix.Statfs_t
-	if unix.Fstatfs(fd, &fs) != nil {
-		return false
+	counts, known := e.counts[uint64(st.Dev)]
+	if !known {
+		var fs unix.Statfs_t
+		if unix.Fstatfs(at, &fs) != nil || name != "" {
+			return false // at may lie on another file system; its own turn comes
+		}
+		counts = fs.Type == unix.EXT4_SUPER_MAGIC || fs.Type == unix.XFS_SUPER_MAGIC || fs.Type == unix.TMPFS_MAGIC
+		e.counts[uint64(st.Dev)] = counts
 	}
-	return fs.Type == unix.EXT4_SUPER_MAGIC || fs.Type == unix.XFS_SUPER_MAGIC || fs.Type == unix.TMPFS_MAGIC
+	return counts
 }
 
 const (

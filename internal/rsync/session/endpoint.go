@@ -42,8 +42,9 @@ type Endpoint struct {
 
 	Protocol int // highest to offer; 0 is MaxProtocol
 
-	// ConnectTimeout bounds dialling, 0 is no limit of our own. The daemon's
-	// greeting and authentication together are bounded by greetingTimeout.
+	// ConnectTimeout bounds dialling. With or without it, dialling, greeting
+	// and authentication together may not take longer than greetingTimeout
+	// more.
 	ConnectTimeout time.Duration
 
 	// Dial replaces the TCP dialler, if set.

@@ -129,23 +129,21 @@ read only = no
 		{"readonly", archive(), orBroken(1), true, "ERROR: module is read only", ""},
 		{"nodelete", deleting, orBroken(4), true, "The server is configured to refuse --delete", "--delete"},
 	}
-	// At once, since the daemon takes its time after a refusal.
-	var wg sync.WaitGroup
-	errs := make([][session.MaxProtocol + 1]error, len(rows))
-	for i, row := range rows {
+	for _, row := range rows {
+		// Six at once, since the daemon takes its time after some refusals.
+		var wg sync.WaitGroup
+		var errs [session.MaxProtocol + 1]error
 		for protocol := session.MinProtocol; protocol <= session.MaxProtocol; protocol++ {
 			wg.Go(func() {
 				ep := d.module(row.module, protocol)
 				ep.User, ep.Password = "alice", password("wrong")
-				_, errs[i][protocol] = push(t.Context(), ep, row.opts, "", job)
+				_, errs[protocol] = push(t.Context(), ep, row.opts, "", job)
 			})
 		}
-	}
-	wg.Wait()
-	for i, row := range rows {
+		wg.Wait()
 		for protocol := session.MinProtocol; protocol <= session.MaxProtocol; protocol++ {
 			t.Run(fmt.Sprintf("%s at protocol %d", row.module, protocol), func(t *testing.T) {
-				err := errs[i][protocol]
+				err := errs[protocol]
 				e := asError(t, err)
 				if e.Code != row.code(protocol) && (protocol >= 31 || e.Code != session.ExitSocket) {
 					t.Errorf("code %d", e.Code)

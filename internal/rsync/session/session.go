@@ -23,12 +23,13 @@ type Session struct {
 	stopped chan struct{} // closed by finish
 	stop    sync.Once
 
-	// mu guards what messages change, and serialises the job's callbacks.
-	mu      sync.Mutex
+	mu      sync.Mutex    // guards what follows
 	timeout time.Duration // 0 is none
-	changed chan struct{} // told when timeout was set
-	job     *sender.Job   // nil while held
 	lost    error         // why the session ended while held
+	changed chan struct{} // told when timeout was set
+
+	talk sync.Mutex  // serialises the job's callbacks, guards job
+	job  *sender.Job // nil while nothing is sent
 }
 
 func newSession(c *Conn, opts Options) *Session {
@@ -71,9 +72,7 @@ func (s *Session) watch() {
 // Alive reports whether the server is still there, as far as can be known
 // without asking.
 func (s *Session) Alive() bool {
-	s.mu.Lock()
-	lost := s.lost
-	s.mu.Unlock()
+	lost := s.reason()
 	s.Conn.mu.Lock()
 	defer s.Conn.mu.Unlock()
 	return lost == nil && !s.Conn.closed && s.t.alive(false)
@@ -85,22 +84,32 @@ func (s *Session) Err() error {
 		return nil
 	}
 	<-s.watched
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lost == nil {
+	lost := s.reason()
+	if lost == nil {
 		return nil
 	}
-	return failure(held, s.withShell(s.lost), s.journal.messages())
+	lost = s.withShell(lost)
+	return failure(held, lost, s.journal.messages())
+}
+
+func (s *Session) reason() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 // Send runs job to the goodbye and closes the session. The Result says what
 // was done, with an error too. The error is an *Error unless everything went
 // well; with code 23, 24 or 25 the job was done but for some paths.
+//
+// The job's OnMessage and OnDeleted are called from goroutines of the session,
+// never two at a time and never after Send returned; they must not block.
 func (s *Session) Send(ctx context.Context, job sender.Job) (sender.Result, error) {
 	if s.stage != held {
 		return sender.Result{}, refuse(s.stage, ExitSyntax, errors.New("this session has been used"))
 	}
 	defer s.finish()
+	defer s.give(nil)
 	defer s.endWith(ctx)()
 	s.t.interrupt()
 	<-s.watched
@@ -119,15 +128,19 @@ func (s *Session) Send(ctx context.Context, job sender.Job) (sender.Result, erro
 	return result, s.verdict(ctx, &result)
 }
 
+// give lets job, if not nil, hear what the peer says.
+func (s *Session) give(job *sender.Job) {
+	s.talk.Lock()
+	defer s.talk.Unlock()
+	s.job = job
+}
+
 // begin gives job the messages and writes the filter rules.
 func (s *Session) begin(job *sender.Job) error {
-	s.mu.Lock()
-	lost := s.lost
-	s.job = job
-	s.mu.Unlock()
-	if lost != nil {
+	if lost := s.reason(); lost != nil {
 		return lost
 	}
+	s.give(job)
 	s.Conn.mu.Lock()
 	s.onLine = func(line string) { s.passOn(wire.CodeError, line) }
 	s.Conn.mu.Unlock()
@@ -165,8 +178,8 @@ func (s *Session) onMessage(code wire.Code, payload []byte) error {
 
 // passOn gives a text to the job.
 func (s *Session) passOn(code wire.Code, text string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.talk.Lock()
+	defer s.talk.Unlock()
 	if s.job != nil && s.job.OnMessage != nil {
 		s.job.OnMessage(code, text)
 	}
@@ -174,8 +187,8 @@ func (s *Session) passOn(code wire.Code, text string) {
 
 // deleted tells the job; a directory's name ends with NUL.
 func (s *Session) deleted(name string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.talk.Lock()
+	defer s.talk.Unlock()
 	if s.job != nil && s.job.OnDeleted != nil {
 		name, dir := strings.CutSuffix(name, "\x00")
 		s.job.OnDeleted(name, dir)

@@ -40,6 +40,35 @@ func TestDiallingFailures(t *testing.T) {
 	}
 }
 
+// Real sockets, of both address families.
+func TestDialling(t *testing.T) {
+	for _, host := range []string{"127.0.0.1", "::1", "localhost"} {
+		t.Run(host, func(t *testing.T) {
+			l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+			if err != nil {
+				t.Skipf("no such address here: %v", err)
+			}
+			defer l.Close()
+			go func() {
+				if conn, err := l.Accept(); err == nil {
+					defer conn.Close()
+					script(listens, toOK...)(conn)
+				}
+			}()
+			ep := session.Endpoint{Daemon: true, Host: host, Port: l.Addr().(*net.TCPAddr).Port, Module: "mod", ConnectTimeout: 5 * time.Second}
+			c, err := session.Connect(t.Context(), ep)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !c.Alive() {
+				t.Error("not alive")
+			}
+			c.Close()
+			<-c.Lost()
+		})
+	}
+}
+
 func TestGreetingTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, err := session.Connect(context.Background(), fakeServer(t, listens))
