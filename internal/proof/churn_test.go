@@ -14,7 +14,7 @@ import (
 
 // churnSettled is the limit for the trees to become equal. It covers the
 // longest pause between two tries of a target that was away.
-const churnSettled = 60 * time.Second
+const churnSettled = 20 * time.Second
 
 // TestChurn runs random operations against one mirror with a directory, a
 // daemon and a remote shell as targets. During it the mirror is killed and
@@ -163,8 +163,9 @@ func (r *churnRun) settle(now bool) {
 	}
 	check(r.t, r.churn.Close())
 	failed := false
+	deadline := time.Now().Add(churnSettled)
 	for dir, want := range r.copies {
-		if err := harness.Converge(r.churn.Root, dir, want, churnSettled); err != nil {
+		if err := harness.Converge(r.churn.Root, dir, want, max(time.Second, time.Until(deadline))); err != nil {
 			r.t.Error(err)
 			r.explain(err)
 			failed = true

@@ -162,7 +162,7 @@ func (w *world) edit() {
 
 // take hands the next batch to the target.
 func (w *world) take() {
-	b := w.q.Take(w.now, func(tree.Path) bool { return w.IntN(10) == 0 })
+	b := w.q.Take(w.now, change.View{Held: func(tree.Path) bool { return w.IntN(10) == 0 }})
 	if !b.Empty() {
 		w.out = &b
 	}

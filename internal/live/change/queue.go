@@ -296,16 +296,22 @@ func (q *Queue) Barred() bool {
 	return q.limits.Removes >= 0 && q.Removes() > q.limits.Removes
 }
 
+// View is what a queue is told of the source when a batch is taken.
+type View struct {
+	Held  func(tree.Path) bool        // being written: leave it; nil for none
+	Links func(tree.Path) []tree.Path // names that must go together with a path; nil for none
+}
+
 // Take hands out the next batch: every rename, and the items that are due and
 // not held. The batch must be given back through Done before the next Take.
-func (q *Queue) Take(now time.Time, held func(tree.Path) bool) Batch {
+func (q *Queue) Take(now time.Time, v View) Batch {
 	if q.flying != nil {
 		panic("change: Take while a batch is out")
 	}
 	var ps []tree.Path
 	barred := q.Barred()
 	for p, n := range q.items {
-		if n.notUntil.After(now) || held != nil && held(p) || barred && n.removes > 0 {
+		if n.notUntil.After(now) || v.Held != nil && v.Held(p) || barred && n.removes > 0 {
 			continue
 		}
 		ps = append(ps, p)
@@ -316,6 +322,9 @@ func (q *Queue) Take(now time.Time, held func(tree.Path) bool) Batch {
 	slices.SortFunc(ps, comparePaths)
 	if len(ps) > q.limits.Batch {
 		ps = ps[:q.limits.Batch]
+	}
+	if v.Links != nil {
+		ps = q.withLinks(ps, v.Links)
 	}
 	b := Batch{Items: make([]Item, 0, len(ps)), Oldest: now}
 	q.flying = make(map[tree.Path]*pend, len(ps))
@@ -335,9 +344,28 @@ func (q *Queue) Take(now time.Time, held func(tree.Path) bool) Batch {
 	return b
 }
 
-// Sort puts items in the order of a batch.
-func Sort(items []Item) {
-	slices.SortFunc(items, func(a, b Item) int { return comparePaths(a.Path, b.Path) })
+// withLinks adds the names that must go together with ps, dirty or not.
+func (q *Queue) withLinks(ps []tree.Path, links func(tree.Path) []tree.Path) []tree.Path {
+	have := make(map[tree.Path]bool, len(ps))
+	for _, p := range ps {
+		have[p] = true
+	}
+	more := len(ps)
+	for _, p := range ps[:more:more] {
+		for _, name := range links(p) {
+			if _, covered := q.covering(name); have[name] || covered {
+				continue
+			}
+			o := q.items[p]
+			q.put(name, &pend{gen: o.gen, class: min(o.class, Content), asIs: o.asIs, since: o.since})
+			have[name] = true
+			ps = append(ps, name)
+		}
+	}
+	if len(ps) > more {
+		slices.SortFunc(ps, comparePaths)
+	}
+	return ps
 }
 
 // comparePaths orders paths component by component, so that a directory comes

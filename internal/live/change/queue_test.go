@@ -32,7 +32,7 @@ func minute(int) time.Duration { return time.Minute }
 func TestParentsComeBeforeWhatTheyHold(t *testing.T) {
 	q := newQueue()
 	add(q, 0, "a/b/c", "a.x", "a", "a/b", "a-b")
-	if got, want := items(q.Take(at(1), nil)), []tree.Path{"a", "a/b", "a/b/c", "a-b", "a.x"}; !slices.Equal(got, want) {
+	if got, want := items(q.Take(at(1), change.View{})), []tree.Path{"a", "a/b", "a/b/c", "a-b", "a.x"}; !slices.Equal(got, want) {
 		t.Fatalf("order %v, want %v", got, want)
 	}
 }
@@ -40,13 +40,13 @@ func TestParentsComeBeforeWhatTheyHold(t *testing.T) {
 func TestAcknowledgementCoversOnlyWhatWasTaken(t *testing.T) {
 	q := newQueue()
 	add(q, 0, "f")
-	q.Take(at(1), nil)
+	q.Take(at(1), change.View{})
 	add(q, 2, "f") // written again while the batch is on its way
 	q.Done(change.Outcome{}, at(3), minute)
 	if q.Behind() != 1 {
 		t.Fatalf("behind %d after the acknowledgement of the older state", q.Behind())
 	}
-	if got := items(q.Take(at(4), nil)); !slices.Equal(got, []tree.Path{"f"}) {
+	if got := items(q.Take(at(4), change.View{})); !slices.Equal(got, []tree.Path{"f"}) {
 		t.Fatalf("next batch %v", got)
 	}
 }
@@ -54,12 +54,12 @@ func TestAcknowledgementCoversOnlyWhatWasTaken(t *testing.T) {
 func TestFailedPathStaysAndWaits(t *testing.T) {
 	q := newQueue()
 	add(q, 0, "bad", "good")
-	q.Take(at(1), nil)
+	q.Take(at(1), change.View{})
 	q.Done(change.Outcome{Failed: map[tree.Path]error{"bad": errors.New("no space")}}, at(2), minute)
 	if q.Behind() != 1 || q.Failing() != 1 {
 		t.Fatalf("behind %d, failing %d", q.Behind(), q.Failing())
 	}
-	if b := q.Take(at(3), nil); !b.Empty() {
+	if b := q.Take(at(3), change.View{}); !b.Empty() {
 		t.Fatalf("tried again too early: %v", items(b))
 	}
 	if next, ok := q.Next(); !ok || !next.Equal(at(62)) {
@@ -68,7 +68,7 @@ func TestFailedPathStaysAndWaits(t *testing.T) {
 	if oldest, ok := q.Oldest(); !ok || !oldest.Equal(at(0)) {
 		t.Fatalf("oldest %v: the age of the change was forgotten", oldest)
 	}
-	if got := items(q.Take(at(62), nil)); !slices.Equal(got, []tree.Path{"bad"}) {
+	if got := items(q.Take(at(62), change.View{})); !slices.Equal(got, []tree.Path{"bad"}) {
 		t.Fatalf("next batch %v", got)
 	}
 }
@@ -76,7 +76,7 @@ func TestFailedPathStaysAndWaits(t *testing.T) {
 func TestHeldPathsAreLeftAlone(t *testing.T) {
 	q := newQueue()
 	add(q, 0, "busy", "idle")
-	got := items(q.Take(at(1), func(p tree.Path) bool { return p == "busy" }))
+	got := items(q.Take(at(1), change.View{Held: func(p tree.Path) bool { return p == "busy" }}))
 	if !slices.Equal(got, []tree.Path{"idle"}) {
 		t.Fatalf("batch %v", got)
 	}
@@ -86,7 +86,7 @@ func TestPendingPathsFollowARename(t *testing.T) {
 	q := newQueue()
 	add(q, 0, "old/f")
 	q.Rename(change.Change{Kind: change.Moved, From: "old", Path: "new", Dir: true, At: at(1)})
-	b := q.Take(at(2), nil)
+	b := q.Take(at(2), change.View{})
 	if want := []change.Rename{{From: "old", To: "new", Dir: true}}; !slices.Equal(b.Renames, want) {
 		t.Fatalf("renames %v", b.Renames)
 	}
@@ -103,7 +103,7 @@ func TestManyPathsCollapseIntoSubtrees(t *testing.T) {
 	if q.Behind() > 100 {
 		t.Fatalf("%d pending, the bound is 100", q.Behind())
 	}
-	b := q.Take(at(2000), nil)
+	b := q.Take(at(2000), change.View{})
 	for i := range 1000 {
 		p := tree.Path(fmt.Sprintf("dir%d/sub/file%d", i%3, i))
 		covered := slices.ContainsFunc(b.Items, func(it change.Item) bool {
@@ -124,7 +124,7 @@ func TestTooManyRemovalsWaitForAnOperator(t *testing.T) {
 		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Attr, Removes: 1, At: at(0)})
 	}
 	add(q, 0, "new")
-	if got := items(q.Take(at(1), nil)); !slices.Equal(got, []tree.Path{"new"}) || !q.Barred() {
+	if got := items(q.Take(at(1), change.View{})); !slices.Equal(got, []tree.Path{"new"}) || !q.Barred() {
 		t.Fatalf("batch %v, barred %v", got, q.Barred())
 	}
 }

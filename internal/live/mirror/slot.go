@@ -138,7 +138,11 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 		s.jobs <- job{full: true}
 		return
 	}
-	b := s.queue.Take(now, m.set.Held)
+	v := change.View{Held: m.set.Held}
+	if m.cfg.HardLinks {
+		v.Links = m.links
+	}
+	b := s.queue.Take(now, v)
 	if b.Empty() {
 		m.idle(s, now)
 		return
@@ -146,39 +150,24 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 	if s.status != Failing {
 		s.changeState(Behind, now)
 	}
-	m.completeLinks(&b)
 	s.busy = true
 	s.jobs <- job{batch: b}
 }
 
-// completeLinks adds the other names of hard-linked files: a target can link
-// only names that it gets together.
-func (m *Mirror) completeLinks(b *change.Batch) {
-	if !m.cfg.HardLinks || len(m.index.links) == 0 {
-		return
+// links are the other names of a hard-linked file: a target can link only
+// names that it gets together.
+func (m *Mirror) links(p tree.Path) []tree.Path {
+	i, ok := m.index.inode[p]
+	if !ok || len(m.index.links[i]) < 2 {
+		return nil
 	}
-	var have map[tree.Path]bool
-	for _, it := range b.Items {
-		i, linked := m.index.inode[it.Path]
-		if !linked || len(m.index.links[i]) < 2 {
-			continue
-		}
-		if have == nil {
-			have = make(map[tree.Path]bool, len(b.Items))
-			for _, it := range b.Items {
-				have[it.Path] = true
-			}
-		}
-		for p := range m.index.links[i] {
-			if !have[p] {
-				have[p] = true
-				b.Items = append(b.Items, change.Item{Path: p, Class: it.Class, AsIs: it.AsIs})
-			}
+	names := make([]tree.Path, 0, len(m.index.links[i]))
+	for name := range m.index.links[i] {
+		if name != p {
+			names = append(names, name)
 		}
 	}
-	if have != nil {
-		change.Sort(b.Items)
-	}
+	return names
 }
 
 // idle notes that there is nothing to do for s at the moment.

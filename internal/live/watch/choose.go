@@ -56,6 +56,9 @@ func (w *Watch) choose() error {
 			}
 		}
 	}
+	if err := w.ctx.Err(); err != nil {
+		return err
+	}
 	return w.pin.check()
 }
 
@@ -138,6 +141,17 @@ func (w *Watch) chooseNested(n nested) (note string) {
 	return ""
 }
 
+// mustPoll is why n can only be polled, or "".
+func (w *Watch) mustPoll(n nested) string {
+	if n.alias {
+		return "it shows a directory of the source a second time"
+	}
+	if name, yes := remote(n.point); yes {
+		return name + " does not tell of changes made elsewhere"
+	}
+	return ""
+}
+
 func (w *Watch) pollNested(n nested) (*poller, error) {
 	pin, err := pinRoot(n.point)
 	if err != nil {
@@ -156,10 +170,10 @@ func (w *Watch) mounted(n nested) {
 	if around.backend == Poll {
 		return // its next look finds it
 	}
-	_, far := remote(n.point)
-	if around.backend == Inotify && !far {
+	poll := w.mustPoll(n) != ""
+	if around.backend == Inotify && !poll {
 		_ = w.ino.tasks.call(w.ctx, func() { w.ino.rearm(n.at) })
-	} else if far || w.markLate(n) != nil {
+	} else if poll || w.markLate(n) != nil {
 		w.pollLate(n)
 	}
 	w.send([]Event{{Op: MovedTo, Path: n.at, Dir: true}}, nil)

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
@@ -195,7 +196,7 @@ func (f *fanotify) handle(data []byte, lost bool) error {
 			return err
 		}
 		data = rest
-		if len(out) >= maxBatch || len(data) == 0 {
+		if len(out) >= maxBatch {
 			f.rest()
 			if !f.w.send(out, f.tasks) {
 				return nil
@@ -203,6 +204,8 @@ func (f *fanotify) handle(data []byte, lost bool) error {
 			out = nil
 		}
 	}
+	f.rest()
+	f.w.send(out, f.tasks)
 	return nil
 }
 
@@ -268,11 +271,23 @@ func (f *fanotify) record(rec *fanRecord, rest []byte, out []Event) ([]Event, er
 		f.names(d, name, op, string(rec.self))
 	}
 	ev := Event{Op: op, Path: f.pathOf(d).Join(name), Dir: isDir}
+	if isDir && op&Create != 0 && isSubvolume(rec.self) {
+		ev.Op |= MovedTo // a snapshot is born with contents
+	}
 	if ino, ok := tmpfileInode(name); ok && !isDir && op&(Create|Delete|MovedFrom|MovedTo) == 0 {
 		ev.Op |= Nameless
 		ev.Inode = tree.Inode{Dev: f.areaOf(rec.at.dir).pin.inode.Dev, Ino: ino}
 	}
 	return f.w.add(out, ev), nil
+}
+
+// isSubvolume reports whether id is the top directory of a btrfs subvolume:
+// the handle begins with the inode number, of 8 bytes, little endian, and these
+// have number 256.
+func isSubvolume(id []byte) bool {
+	const kind = 0x4d // FILEID_BTRFS_WITHOUT_PARENT
+	return len(id) >= idHeader+8 && binary.NativeEndian.Uint32(id[12:]) == kind &&
+		binary.LittleEndian.Uint64(id[idHeader:]) == 256
 }
 
 // names keeps the tree up with a directory that came to or went from d.

@@ -53,7 +53,7 @@ func (e *inotify) armHere(at int, parent *watchDir, name string, p tree.Path, h 
 	if e.cwd != at {
 		return nil, unix.EACCES
 	}
-	wd, err := e.watchPath("./"+name, e.mask|unix.IN_DONT_FOLLOW)
+	wd, err := e.watchPath(name, e.mask|unix.IN_DONT_FOLLOW)
 	d, fresh, err := e.adopt(wd, err, parent, name)
 	if err != nil || !fresh && !h.deep {
 		return d, err

@@ -57,7 +57,12 @@ func (e *inotify) reclaim(p tree.Path) {
 func (e *inotify) armAll() (err error) {
 	e.onOwnThread(func() {
 		for _, top := range e.tree.tops {
-			err = errors.Join(err, e.armTop(top, tellNone))
+			switch terr := e.armTop(top, tellNone); {
+			case terr != nil && top.name == "":
+				err = terr
+			case terr != nil:
+				e.cannot(top.path(), terr)
+			}
 		}
 	})
 	e.limitNotice()
@@ -269,6 +274,9 @@ func (e *inotify) list(fd int, d *watchDir, p tree.Path, h how, fresh bool) {
 	}
 	e.enter(fd)
 	for _, name := range names {
+		if e.w.ctx.Err() != nil {
+			return
+		}
 		sub := p.Join(name)
 		switch _, err := e.arm(fd, d, name, sub, h); err {
 		case nil, unix.ENOENT, unix.ENOTDIR, unix.ELOOP: // gone, or something else by now

@@ -18,6 +18,8 @@ import (
 // mount is one line of /proc/self/mountinfo.
 type mount struct {
 	id     int
+	dev    string // major:minor
+	root   string // the directory of the file system that it shows
 	point  string // where it is mounted
 	fstype string
 	source string
@@ -33,7 +35,30 @@ func (m mount) String() string {
 // nested is a mount below the source root.
 type nested struct {
 	mount
-	at tree.Path
+	at    tree.Path
+	alias bool // shows directories that are in the source at another place too
+}
+
+// markAliases finds mounts that show a directory twice. The kernel knows an
+// object by one name only there, so events would name just one of the places.
+func markAliases(own mount, real string, below []nested) {
+	shown := []mount{own}
+	if rel, err := filepath.Rel(own.point, real); err == nil {
+		shown[0].root = filepath.Join(own.root, rel)
+	}
+	for i := range below {
+		n := &below[i]
+		for _, m := range shown {
+			if n.dev == m.dev && (within(n.root, m.root) || within(m.root, n.root)) {
+				n.alias = true
+			}
+		}
+		shown = append(shown, n.mount)
+	}
+}
+
+func within(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // readMounts reads the mount table, whose lines look like
@@ -66,7 +91,8 @@ func parseMount(line string) (m mount, ok bool) {
 	}
 	for i := 6; i+2 < len(f); i++ {
 		if f[i] == "-" {
-			return mount{id: id, point: unescape(f[4]), fstype: f[i+1], source: unescape(f[i+2])}, true
+			return mount{id: id, dev: f[2], root: unescape(f[3]), point: unescape(f[4]),
+				fstype: f[i+1], source: unescape(f[i+2])}, true
 		}
 	}
 	return m, false
@@ -123,8 +149,9 @@ func mountsAt(p *pin) (own mount, below []nested, err error) {
 		if err != nil {
 			continue
 		}
-		below = append(below, nested{m, at})
+		below = append(below, nested{mount: m, at: at})
 	}
+	markAliases(own, p.real, below)
 	return own, below, nil
 }
 

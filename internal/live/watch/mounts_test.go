@@ -96,6 +96,23 @@ func TestMountsThatComeAndGo(t *testing.T) {
 	})
 }
 
+func TestADirectoryShownTwice(t *testing.T) {
+	t.Parallel()
+	each(t, func(t *testing.T, v variant) {
+		root := t.TempDir()
+		mkdir(t, root, "a/b/c")
+		mkdir(t, root, "again")
+		mount(t, root+"/a/b", root+"/again", "", unix.MS_BIND, "")
+		o := observe(t, v, root)
+		write(t, root+"/a/b/c/f", "x")
+		o.untilNamed("a/b/c/f")
+		o.untilNamed("again/c/f")
+		write(t, root+"/again/c/g", "x")
+		o.untilNamed("a/b/c/g")
+		o.untilNamed("again/c/g")
+	})
+}
+
 func TestAutoTakesTheBestThatWorks(t *testing.T) {
 	t.Parallel()
 	w, err := watch.Open(t.Context(), watch.Config{Root: t.TempDir()})

@@ -287,6 +287,9 @@ func (m *run) listDone() error {
 	}
 	if m.params.Compat.Has(wire.IncRecurse) && !last {
 		m.lists.free()
+		// A list with nothing to do is passed over in silence: that the peer
+		// has got beyond it shows here only.
+		m.current = max(m.current, m.lists.open[0].total)
 	}
 	m.w.Ndx(m.params.Protocol, wire.NDXDone)
 	if last {

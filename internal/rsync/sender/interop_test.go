@@ -91,6 +91,13 @@ func TestDryRunMovesNothing(t *testing.T) {
 func TestWideAndDeepTree(t *testing.T) {
 	eachVariant(t, []variant{{32, true}, {32, false}}, func(t *testing.T, o peerOptions) {
 		src := newPlant(t, o.protocol)
+		for i := range 11_000 { // more than are sent ahead
+			dir := src.path(fmt.Sprintf("full/%d", i%150))
+			if i < 150 {
+				check(t, os.MkdirAll(dir, 0o755))
+			}
+			check(t, os.WriteFile(filepath.Join(dir, fmt.Sprint(i)), nil, 0o644))
+		}
 		deep := ""
 		for i := range 150 {
 			deep += fmt.Sprintf("d%d/", i)
@@ -109,8 +116,13 @@ func TestWideAndDeepTree(t *testing.T) {
 		res := p.send(sender.Job{Root: src.open(), Whole: true})
 		p.exits(0)
 		src.same(dest, harness.Comparison{AnyOwner: true, AnyTime: true})
-		if res.Transferred != 1800 || res.Files != 1+150+7+1200+1800 {
+		if res.Transferred != 12800 || res.Files != 1+150+7+1200+1800+11_000+151 {
 			t.Errorf("result %+v", res)
 		}
+		p = startPeer(t, dest, o)
+		if res = p.send(sender.Job{Root: src.open(), Whole: true}); res.Transferred != 0 {
+			t.Errorf("second run: %+v", res)
+		}
+		p.exits(0)
 	})
 }
