@@ -21,7 +21,7 @@ type index struct {
 	root  *dirNode
 	links map[tree.Inode]map[tree.Path]bool // names of files that have several
 	inode map[tree.Path]tree.Inode          // the same the other way
-	where map[uint64]*dirNode               // a directory with a name of an inode; nil until a name is missing
+	where map[uint64]*dirNode               // of files with one name, its directory; nil until a name is missing
 	files int                               // entries that are not directories
 	dirs  int
 }
@@ -136,7 +136,7 @@ func (x *index) put(p tree.Path, m tree.Meta) (removed int) {
 	if up.set(name, seen{stampOf(m), m.Ino}) {
 		x.files++
 	}
-	if x.where != nil {
+	if x.where != nil && !m.Linked() {
 		x.where[m.Ino] = up
 	}
 	x.unlink(p)
@@ -300,7 +300,7 @@ func (x *index) rename(from, to tree.Path) {
 		up.set(from.Base(), seen{})
 		dst := x.ensure(to.Parent())
 		dst.set(to.Base(), f)
-		if x.where != nil {
+		if x.where[f.ino] == up {
 			x.where[f.ino] = dst
 		}
 	}
@@ -338,7 +338,7 @@ func (x *index) fill(dir tree.Path, m tree.Meta, entries []tree.Entry) {
 		names.WriteString(e.Name)
 		ends = append(ends, uint32(names.Len()))
 		base = append(base, seen{stampOf(e.Meta), e.Meta.Ino})
-		if x.where != nil {
+		if x.where != nil && !e.Meta.Linked() {
 			x.where[e.Meta.Ino] = d
 		}
 		if e.Meta.Linked() {

@@ -138,6 +138,13 @@ func TestANameNotedWhenItWasTheOnlyOneIsFoundLater(t *testing.T) {
 	if got := x.Siblings("new", linked); !slices.Equal(got, []tree.Path{"b/d/only"}) {
 		t.Fatalf("siblings %v", got)
 	}
+	another := file(9)
+	x.Put("b/e/another", another)
+	another.Nlink = 2
+	x.Put("c/another", another)
+	if got := x.Siblings("c/another", another); !slices.Equal(got, []tree.Path{"b/e/another"}) {
+		t.Fatalf("siblings of the second file %v", got)
+	}
 	second := file(8)
 	second.Nlink = 2
 	x.Remove("b/d")

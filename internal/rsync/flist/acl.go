@@ -117,10 +117,7 @@ func (a acl) reduce(perm uint16) acl {
 
 // key is what makes two ACLs the same on the wire.
 func (a acl) key() string {
-	k := []byte{a.has}
-	for _, p := range a.objects() {
-		k = append(k, p)
-	}
+	k := append([]byte{a.has}, a.objects()...)
 	for _, n := range a.named {
 		k = binary.LittleEndian.AppendUint32(append(k, n.perm, byte(class(n.isGroup))), n.id)
 	}

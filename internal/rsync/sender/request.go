@@ -1,7 +1,9 @@
 package sender
 
 import (
+	"errors"
 	"fmt"
+	"io"
 
 	"lockstep/internal/rsync/delta"
 	"lockstep/internal/rsync/wire"
@@ -88,12 +90,22 @@ type decoder struct {
 // next reads one request. At the end of the stream between two of them the
 // error is io.EOF.
 func (d *decoder) next(q *request) error {
-	p := d.params.Protocol
-	ndx, err := d.r.Ndx(p)
+	ndx, err := d.r.Ndx(d.params.Protocol)
 	if err != nil {
 		return err
 	}
 	*q = request{kind: item, ndx: ndx, basis: 0x80}
+	if err := d.rest(q); errors.Is(err, io.EOF) {
+		return fmt.Errorf("request for index %d: %w", ndx, io.ErrUnexpectedEOF)
+	} else if err != nil {
+		return fmt.Errorf("request for index %d: %w", ndx, err)
+	}
+	return nil
+}
+
+// rest reads what follows the index.
+func (d *decoder) rest(q *request) error {
+	p, ndx := d.params.Protocol, q.ndx
 	switch {
 	case ndx == wire.NDXDone:
 		q.kind = done
@@ -102,7 +114,7 @@ func (d *decoder) next(q *request) error {
 		q.kind = deleted
 		return d.delStats(&q.stats)
 	case ndx < 0:
-		return fmt.Errorf("request for index %d: %w", ndx, ErrProtocol)
+		return ErrProtocol
 	case p < itemFlagsMin:
 		q.iflags = itemTransfer
 	default:
@@ -120,7 +132,7 @@ func (d *decoder) next(q *request) error {
 	return d.sums(q)
 }
 
-// header reads what follows the index.
+// header reads item flags and what they announce, except for sums.
 func (d *decoder) header(q *request) (err error) {
 	if q.iflags, err = d.r.Short(); err != nil {
 		return err

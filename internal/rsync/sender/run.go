@@ -222,6 +222,7 @@ func (m *run) list() error {
 // there, how many DONEs there will be.
 func (m *run) announceEnd() {
 	if m.lists.eof {
+		m.report(true)
 		m.reader.last.Store(int64(m.lists.sent - 1 + lastDones(m.params.Protocol)))
 	}
 }
@@ -300,6 +301,7 @@ func (m *run) idle() error {
 // await waits for something that is being read from disk. Flushing comes
 // first: the wait may be long, and the peer can work on what it has.
 func (m *run) await(ready <-chan struct{}) error {
+	m.report(false)
 	select {
 	case <-ready:
 		return nil

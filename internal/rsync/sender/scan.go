@@ -19,7 +19,7 @@ const scanAhead = 12
 // scanWorkers is how many goroutines read directories.
 const scanWorkers = 3
 
-// listing of one directory, filtered and in the order of the wire.
+// dirListing is one directory, filtered and in the order of the wire.
 type dirListing struct {
 	path    tree.Path // relative to the transfer root
 	entries []tree.Entry
@@ -60,14 +60,13 @@ type scanner struct {
 
 // scan is one directory that is being read.
 type scan struct {
-	path   tree.Path
-	number int32 // in the directory table, incremental lists
-	queued bool
-	done   chan struct{} // closed when listing is set
+	done chan struct{} // closed when the rest is set
 	dirListing
 }
 
-func newScan(path tree.Path) *scan { return &scan{path: path, done: make(chan struct{})} }
+func newScan(path tree.Path) *scan {
+	return &scan{done: make(chan struct{}), dirListing: dirListing{path: path}}
+}
 
 func newScanner(src *source) *scanner {
 	s := &scanner{src: src, jobs: make(chan *scan, scanAhead)}
@@ -80,21 +79,6 @@ func newScanner(src *source) *scanner {
 		})
 	}
 	return s
-}
-
-// ahead starts the directories that come next: the top of the stack.
-func (s *scanner) ahead(stack []*scan) {
-	for i := len(stack) - 1; i >= 0 && i >= len(stack)-scanAhead; i-- {
-		if stack[i].queued {
-			continue
-		}
-		select {
-		case s.jobs <- stack[i]:
-			stack[i].queued = true
-		default:
-			return
-		}
-	}
 }
 
 // close waits for the directories that are being read.
