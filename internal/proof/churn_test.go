@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,7 +98,13 @@ type churnRun struct {
 	mirror *harness.Mirror
 	daemon *harness.Daemon
 	shell  *harness.Shell
-	copies map[string]harness.Comparison // directory of each target
+	copies []replica
+}
+
+// replica is where one target keeps its files, and what they must be like.
+type replica struct {
+	kind, dir string
+	want      harness.Comparison
 }
 
 func newChurnRun(t *testing.T, seed uint64, plan churnPlan) *churnRun {
@@ -111,9 +118,9 @@ func newChurnRun(t *testing.T, seed uint64, plan churnPlan) *churnRun {
 	r.churn.Xattrs = plan.xattrs
 	want := harness.Comparison{HardLinks: plan.hardLinks, Xattrs: plan.xattrs}
 	directory, remote := t.TempDir(), t.TempDir()
-	r.copies = map[string]harness.Comparison{directory: want, remote: want}
-	want.Munged = true
-	r.copies[r.daemon.Path] = want
+	wantMunged := want
+	wantMunged.Munged = true
+	r.copies = []replica{{"directory", directory, want}, {"remote shell", remote, want}, {"daemon", r.daemon.Path, wantMunged}}
 	r.args = append([]string{"--watch", plan.backend, "--poll-interval", "100ms"}, plan.flags...)
 	r.args = append(r.args, "--rsh", r.shell.Path, "--password-file", r.daemon.PasswordFile,
 		r.churn.Root, directory, r.daemon.URL(), "host:"+remote)
@@ -162,16 +169,19 @@ func (r *churnRun) settle(now bool) {
 		return
 	}
 	check(r.t, r.churn.Close())
-	failed := false
 	deadline := time.Now().Add(churnSettled)
-	for dir, want := range r.copies {
-		if err := harness.Converge(r.churn.Root, dir, want, max(time.Second, time.Until(deadline))); err != nil {
-			r.t.Error(err)
+	for _, c := range r.copies {
+		if err := harness.Converge(r.churn.Root, c.dir, c.want, max(time.Second, time.Until(deadline))); err != nil {
+			r.t.Errorf("%s: %v", c.kind, err)
 			r.explain(err)
-			failed = true
 		}
 	}
-	if failed {
+	if r.t.Failed() {
+		steps := filepath.Join(r.t.ArtifactDir(), "steps")
+		check(r.t, os.WriteFile(steps, []byte(r.churn.Log(1<<30)), 0o644))
+		state, err := r.mirror.AskState(soon)
+		entries, countErr := harness.Count(r.churn.Root)
+		r.t.Logf("the source has %d entries (%v); the mirror says %s (%v)", entries, countErr, state.Raw, err)
 		r.t.FailNow()
 	}
 }

@@ -16,7 +16,8 @@
 //	LOCKSTEP_BINARY       a built lockstep to test instead of building one
 //	LOCKSTEP_RACE         not empty: build lockstep with the race detector
 //
-// A failed churn prints its seed; to run it alone:
+// A failed churn prints its seed; to run it alone and keep all of its steps in
+// a file:
 //
-//	LOCKSTEP_CHURN_SEED=17 LOCKSTEP_CHURN_SEEDS=1 go test ./internal/proof -run TestChurn -v
+//	LOCKSTEP_CHURN_SEED=17 LOCKSTEP_CHURN_SEEDS=1 go test ./internal/proof -run TestChurn -v -artifacts -outputdir /tmp
 package proof

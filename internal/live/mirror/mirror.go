@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"lockstep/internal/fs/tree"
@@ -30,13 +31,22 @@ type Mirror struct {
 	listings chan listing
 	results  chan result
 	rescans  int
-	inBatch  time.Time // when Drain may next run, with BatchDelay
+	missed   map[tree.Path]time.Time // paths below known directories that were gone when looked at, lately
+	inBatch  time.Time               // when Drain may next run, with BatchDelay
 	fatal    error
 }
 
 // rootCheck is how often the source's root is checked and held files are
 // looked at.
 const rootCheck = time.Second
+
+// A path that is gone may turn out to lie below a directory whose rename is
+// still to be read from the kernel: it is remembered for missedFor, as long as
+// there are no more than maxMissed.
+const (
+	missedFor = 10 * time.Second
+	maxMissed = 100_000
+)
 
 // maxMergeFile is the largest per-directory filter file, in bytes.
 const maxMergeFile = 1 << 20
@@ -62,6 +72,7 @@ func New(cfg Config) (*Mirror, error) {
 		index:    newIndex(),
 		listings: make(chan listing, 64),
 		results:  make(chan result),
+		missed:   map[tree.Path]time.Time{},
 	}
 	m.src.Scope = cfg.Rules.Scope(m.readMerge)
 	ts, err := cfg.openTargets(m.src)
@@ -226,6 +237,7 @@ func (m *Mirror) check(now time.Time) error {
 	}
 	defer root.Close()
 	m.release(root, m.set.HeldPaths())
+	maps.DeleteFunc(m.missed, func(_ tree.Path, at time.Time) bool { return now.Sub(at) > missedFor })
 	return nil
 }
 

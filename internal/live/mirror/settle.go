@@ -82,6 +82,9 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 	removed := m.index.put(c.Path, meta)
 	if !exists {
 		c.Removes = removed
+		if len(m.missed) < maxMissed {
+			m.missed[c.Path] = c.At
+		}
 	}
 	if c.Arrived && c.Dir && exists {
 		m.discover(root, c.Path)
@@ -155,6 +158,27 @@ func (m *Mirror) moved(root *walk.Root, c change.Change) {
 		m.enqueue(change.Change{Kind: change.Dirty, Path: c.Path, Class: change.Tree, Dir: true, At: c.At})
 	}
 	m.linked(change.Change{Path: c.Path, Class: change.Attr, At: c.At}, meta)
+	if dir {
+		m.found(root, c)
+	}
+}
+
+// found looks again at paths that were gone when their events were read, since
+// a directory above them had been renamed already.
+func (m *Mirror) found(root *walk.Root, c change.Change) {
+	var again []tree.Path
+	for p := range m.missed {
+		if p.Below(c.From) {
+			again = append(again, p)
+		}
+	}
+	slices.Sort(again)
+	for _, p := range again {
+		delete(m.missed, p)
+		m.dirty(root, change.Change{
+			Kind: change.Dirty, Path: p.Rebase(c.From, c.Path), Class: change.Content, Arrived: true, At: c.At,
+		})
+	}
 }
 
 // enqueue makes a path dirty for every target.

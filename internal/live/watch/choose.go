@@ -114,12 +114,16 @@ func (w *Watch) chooseNested(n nested) (note string) {
 	if around.backend == Poll {
 		return ""
 	}
-	if name, yes := remote(n.point); yes {
-		if p, err := w.pollNested(n); err == nil {
-			w.regions[n.at] = region{backend: Poll, poll: p}
-			return fmt.Sprintf("%v polled, %v does not tell of changes made elsewhere", n.at, name)
+	if why := w.mustPoll(n); why != "" {
+		p, err := w.pollNested(n)
+		if err != nil {
+			return fmt.Sprintf("%v not watched, %v", n.at, err)
 		}
-		return ""
+		w.regions[n.at] = region{backend: Poll, poll: p}
+		if w.ino != nil {
+			w.ino.cede(n.at)
+		}
+		return fmt.Sprintf("%v polled, %s", n.at, why)
 	}
 	if around.backend == Inotify {
 		return ""

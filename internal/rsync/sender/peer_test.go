@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -44,6 +45,18 @@ type peerOptions struct {
 	compress    string // method, "" for none
 	sum         string // checksum, "" for the first that both know
 	level       int
+	tap         func(p []byte) // sees what we write
+}
+
+// tapped writes and lets somebody see what.
+type tapped struct {
+	io.Writer
+	tap func(p []byte)
+}
+
+func (w tapped) Write(p []byte) (int, error) {
+	w.tap(p)
+	return w.Writer.Write(p)
 }
 
 // needRsync skips a test without rsync, except in CI.
@@ -98,6 +111,9 @@ func startPeer(t testing.TB, dest string, o peerOptions) *peer {
 		p.wait()
 	})
 	p.r, p.w = wire.NewReader(p.out), wire.NewWriter(p.in)
+	if o.tap != nil {
+		p.w = wire.NewWriter(tapped{p.in, o.tap})
+	}
 	p.handshake(o)
 	return p
 }

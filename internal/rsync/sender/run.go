@@ -222,8 +222,8 @@ func (m *run) list() error {
 // there, how many DONEs there will be.
 func (m *run) announceEnd() {
 	if m.lists.eof {
-		m.report(true)
 		m.reader.last.Store(int64(m.lists.sent - 1 + lastDones(m.params.Protocol)))
+		m.report(true)
 	}
 }
 
