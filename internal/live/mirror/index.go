@@ -129,6 +129,9 @@ func (x *index) put(p tree.Path, m tree.Meta) (removed int) {
 		x.ensure(p).stamp = stampOf(m)
 		return 0
 	}
+	if m.Linked() && len(x.links[m.Inode()]) < int(m.Nlink)-1 {
+		x.find(m)
+	}
 	up, name := x.ensure(p.Parent()), p.Base()
 	if up.subs[name] != nil {
 		removed = x.remove(p)
@@ -163,12 +166,8 @@ func (x *index) unlink(p tree.Path) {
 	}
 }
 
-// siblings are the other names known of the file behind m. A name may have been
-// noted when it was the only one: it is looked for if one is missing.
+// siblings are the other names known of the file behind m.
 func (x *index) siblings(p tree.Path, m tree.Meta) []tree.Path {
-	if len(x.links[m.Inode()]) < int(m.Nlink) {
-		x.find(m)
-	}
 	var out []tree.Path
 	for q := range x.links[m.Inode()] {
 		if q != p {
@@ -179,7 +178,7 @@ func (x *index) siblings(p tree.Path, m tree.Meta) []tree.Path {
 	return out
 }
 
-// find notes the name of the file behind m that was its only one.
+// find notes the name of the file behind m that was its only one until now.
 func (x *index) find(m tree.Meta) {
 	if x.where == nil {
 		x.where = map[uint64]*dirNode{}
@@ -191,7 +190,7 @@ func (x *index) find(m tree.Meta) {
 		return
 	}
 	for name, s := range d.all() {
-		if s.ino == m.Ino {
+		if p := dir.Join(name); s.ino == m.Ino && x.inode[p] == (tree.Inode{}) {
 			x.link(dir.Join(name), m.Inode())
 		}
 	}
