@@ -10,9 +10,9 @@ import (
 )
 
 // Plan gives the sessions of a batch as text, a line each.
-func Plan(b change.Batch, lstat func(tree.Path) (tree.Meta, error), legacy bool) string {
+func Plan(b change.Batch, lstat func(tree.Path) (tree.Meta, error), legacy, hardLinks bool) string {
 	var out []string
-	for _, s := range plan(b, lstat, legacy) {
+	for _, s := range (planner{lstat: lstat, batch: b, legacy: legacy, hardLinks: hardLinks}).plan() {
 		out = append(out, s.String())
 	}
 	return strings.Join(out, "\n")

@@ -45,6 +45,8 @@ type planner struct {
 	moves []move
 	// legacy peers learn of deletions by a listing of the directory.
 	legacy bool
+	// hardLinks says that names of one file have to be sent together.
+	hardLinks bool
 }
 
 // move is the net effect of the renames of a batch on one name.
@@ -58,11 +60,10 @@ type move struct {
 // plan puts the sessions of a batch in the order in which they must run:
 // what is new or changed; renames, which need the new parents and the old
 // names; then everything at the old names, deletions above all.
-func plan(b change.Batch, lstat func(tree.Path) (tree.Meta, error), legacy bool) []step {
-	p := planner{lstat: lstat, batch: b, legacy: legacy}
+func (p planner) plan() []step {
 	p.compose()
 	var first, last []change.Item
-	for _, it := range b.Items {
+	for _, it := range p.batch.Items {
 		switch {
 		case p.origin(it.Path):
 			last = append(last, it)
@@ -185,13 +186,25 @@ func (p *planner) compare(items []change.Item) []step {
 	} else {
 		byStat.list = append(byStat.list, attrs...)
 	}
+	if p.hardLinks && len(byStat.list) > 0 {
+		byStat.list = append(byStat.list, p.linked(byContent.list)...)
+	}
 	var steps []step
-	for _, s := range []step{byStat, byContent} {
+	for _, s := range []step{byContent, byStat} {
 		if len(s.list) > 0 {
 			steps = append(steps, s.withRoot())
 		}
 	}
 	return steps
+}
+
+// linked are the items that have other names: what one session has replaced,
+// the next one must link again.
+func (p *planner) linked(items []sender.Item) []sender.Item {
+	return slices.DeleteFunc(slices.Clone(items), func(it sender.Item) bool {
+		m, err := p.lstat(it.Path)
+		return err != nil || !m.Linked()
+	})
 }
 
 // withRoot adds the root itself to a list that changes its entries: unlike

@@ -23,7 +23,7 @@ func (d disk) lstat(p tree.Path) (tree.Meta, error) {
 	case size < 0:
 		return tree.Meta{Kind: tree.Dir}, nil
 	}
-	return tree.Meta{Kind: tree.File, Size: size}, nil
+	return tree.Meta{Kind: tree.File, Size: size, Nlink: 2}, nil
 }
 
 func item(p tree.Path, c change.Class) change.Item { return change.Item{Path: p, Class: c} }
@@ -35,6 +35,7 @@ func TestPlan(t *testing.T) {
 		disk   disk
 		batch  change.Batch
 		legacy bool
+		links  bool
 		want   string
 	}{
 		{
@@ -47,7 +48,7 @@ func TestPlan(t *testing.T) {
 			name:  "a large file whose content is the same is not compared by content",
 			disk:  disk{"big": big, "small": 5},
 			batch: change.Batch{Items: []change.Item{item("big", change.Attr), item("small", change.Content)}},
-			want:  ".: big .\n.: content small .",
+			want:  ".: content small .\n.: big .",
 		},
 		{
 			name:  "a subtree is scanned",
@@ -101,15 +102,22 @@ func TestPlan(t *testing.T) {
 			want: ".: content b c .\nc: whole link-dest=../a\n.: content a .",
 		},
 		{
+			name:  "names of one file end in one session",
+			disk:  disk{"a": 1, "d": -1},
+			batch: change.Batch{Items: []change.Item{item("a", change.Content), item("d", change.Tree)}},
+			links: true,
+			want:  ".: content a .\n.: d/** a .",
+		},
+		{
 			name:   "an old peer learns of a deletion by a listing",
 			disk:   disk{"d": -1, "f": 1},
 			batch:  change.Batch{Items: []change.Item{item("d/x/y", change.Attr), item("d/x/z", change.Attr), item("f", change.Content)}},
 			legacy: true,
-			want:   ".: d/* .\n.: content f .",
+			want:   ".: content f .\n.: d/* .",
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if got := target.Plan(c.batch, c.disk.lstat, c.legacy); got != c.want {
+			if got := target.Plan(c.batch, c.disk.lstat, c.legacy, c.links); got != c.want {
 				t.Errorf("plan:\n%s\nwant:\n%s", got, c.want)
 			}
 		})

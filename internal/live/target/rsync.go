@@ -174,7 +174,8 @@ func (r *Rsync) Apply(ctx context.Context, b change.Batch) (Report, error) {
 		}
 		b.Renames = nil
 	}
-	steps := plan(b, root.Lstat, r.legacy())
+	p := planner{lstat: root.Lstat, batch: b, legacy: r.legacy(), hardLinks: r.opts.HardLinks}
+	steps := p.plan()
 	for i, s := range steps {
 		if err := run.step(s); err != nil {
 			if i == 0 && run.report.Wire == 0 {

@@ -50,10 +50,14 @@ func (w *Watch) choose() error {
 		}
 	}
 	for _, r := range w.regions {
-		if r.poll != nil {
-			if err := r.poll.baseline(); err != nil {
+		if r.poll == nil {
+			continue
+		}
+		if err := r.poll.baseline(); err != nil {
+			if r.poll.at == tree.Root {
 				return err
 			}
+			r.poll.complain(err)
 		}
 	}
 	if err := w.ctx.Err(); err != nil {

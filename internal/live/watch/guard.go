@@ -9,9 +9,15 @@ import (
 	"lockstep/internal/fs/tree"
 )
 
-// checkEvery is how often, in milliseconds, the root's path is checked. A
-// change of the mount table is noticed at once.
-const checkEvery = 1000
+const (
+	// checkEvery is how often, in milliseconds, the root's path is checked. A
+	// change of the mount table is noticed at once.
+	checkEvery = 1000
+
+	// followEvery is how many checks pass before the mount table is read although
+	// it seems not to have changed.
+	followEvery = 10
+)
 
 // guard checks that the root's path leads to the pinned directory, and follows
 // the mounts below it.
@@ -41,8 +47,12 @@ func (g *guard) close() { _ = g.table.Close() }
 // check ends the watch when the root is gone. It never waits for the consumer.
 func (g *guard) check() {
 	fds := []unix.PollFd{{Fd: int32(g.table.Fd()), Events: unix.POLLPRI}, {Fd: int32(g.w.stop), Events: unix.POLLIN}}
-	for {
-		if _, err := unix.Poll(fds, checkEvery); err != nil && err != unix.EINTR {
+	for round := 1; ; round++ {
+		_, err := unix.Poll(fds, checkEvery)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
 			g.w.fail(fmt.Errorf("wait for mounts: %w", err))
 			return
 		}
@@ -53,7 +63,7 @@ func (g *guard) check() {
 			g.w.fail(err)
 			return
 		}
-		if fds[0].Revents != 0 {
+		if fds[0].Revents != 0 || round%followEvery == 0 {
 			select {
 			case g.changed <- struct{}{}:
 			default:

@@ -83,6 +83,7 @@ func (w *Watch) openInotify() error {
 		mask: inoNames | uint32(w.cfg.Events&opsOfKernel), tree: newDirs[int32](),
 		ceded: map[tree.Path]bool{}, root: -1, cwd: -1, counts: map[uint64]bool{}, limits: newLimits(),
 	}
+	w.drain(w.ino.in)
 	return nil
 }
 

@@ -25,7 +25,8 @@ type poller struct {
 	met   map[tree.Path]bool      // directories of the pass, and those it could not read
 	out   []Event
 
-	recheck recheck // owned by run
+	recheck   recheck // owned by run, like complaint
+	complaint string  // the last notice of a pass that failed
 }
 
 func newPoller(w *Watch, at tree.Path, p *pin) *poller {
@@ -67,7 +68,9 @@ func (p *poller) run() {
 			p.w.fail(err)
 			return
 		case err != nil && !errors.Is(err, ErrRootGone):
-			p.w.notice("", "polling %v failed, it will be tried again: %v", p.at, err)
+			p.complain(err)
+		default:
+			p.complaint = ""
 		}
 		if err == nil && p.recheck.due(len(p.out) > 0) {
 			p.out = append(p.out, Event{Op: Overflow | Found, Path: p.at, Dir: true})
@@ -79,6 +82,14 @@ func (p *poller) run() {
 		}
 		p.out = nil
 		timer.Reset(max(p.w.cfg.PollInterval, 2*time.Since(began)))
+	}
+}
+
+// complain says that a pass failed, once for each reason.
+func (p *poller) complain(err error) {
+	if text := err.Error(); text != p.complaint {
+		p.complaint = text
+		p.w.notice("", "polling %v failed, it will be tried again: %v", p.at, err)
 	}
 }
 

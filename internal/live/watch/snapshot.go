@@ -61,30 +61,37 @@ type difference struct {
 type cursor struct {
 	names  string
 	prints []uint64
+
+	ok    bool // name and print are those of an entry
+	name  string
+	print uint64
 }
 
 func (s *snapshot) cursor() cursor {
-	if s == nil {
-		return cursor{}
+	c := cursor{}
+	if s != nil {
+		c.names, c.prints = s.names, s.prints
 	}
-	return cursor{s.names, s.prints}
+	c.next()
+	return c
 }
 
-func (c *cursor) next() (name string, print uint64) {
-	name, c.names, _ = strings.Cut(c.names, "\x00")
-	print, c.prints = c.prints[0], c.prints[1:]
-	return name, print
+func (c *cursor) next() {
+	if c.ok = len(c.prints) > 0; c.ok {
+		c.name, c.names, _ = strings.Cut(c.names, "\x00")
+		c.print, c.prints = c.prints[0], c.prints[1:]
+	}
 }
 
 // compare makes a new snapshot from a sorted listing and reports how it
 // differs from s, which may be nil. If the listing is not complete, entries it
 // lacks are kept as they were.
 func (s *snapshot) compare(dev uint64, listing []tree.Entry, complete bool, now time.Time, report func(difference)) *snapshot {
+	var names strings.Builder
 	size := 0
 	for _, e := range listing {
 		size += len(e.Name) + 1
 	}
-	var names strings.Builder
 	names.Grow(size)
 	fresh := &snapshot{dev: dev, prints: make([]uint64, 0, len(listing))}
 	keep := func(name string, print uint64) {
@@ -93,56 +100,47 @@ func (s *snapshot) compare(dev uint64, listing []tree.Entry, complete bool, now 
 		fresh.prints = append(fresh.prints, print)
 	}
 	old := s.cursor()
-	missing := func(name string, print uint64) {
+	missing := func() {
 		if complete {
-			report(difference{name, Delete, print&printDir != 0})
+			report(difference{old.name, Delete, old.print&printDir != 0})
 		} else {
-			keep(name, print)
+			keep(old.name, old.print)
 		}
+		old.next()
 	}
-	var name string
-	var was uint64
-	have := false
 	for _, e := range listing {
-		for {
-			if !have && len(old.prints) > 0 {
-				name, was = old.next()
-				have = true
-			}
-			if !have || name >= e.Name {
-				break
-			}
-			missing(name, was)
-			have = false
+		for old.ok && old.name < e.Name {
+			missing()
 		}
-		is := fingerprint(e.Meta, now)
-		isDir := e.Meta.IsDir()
-		switch {
-		case !have || name != e.Name:
-			report(difference{e.Name, Create | Found, isDir})
-		case (was^is)&printDir != 0: // another object took the name
-			report(difference{e.Name, Delete, was&printDir != 0})
-			report(difference{e.Name, Create | Found, isDir})
-			have = false
-		case was != is&^printFresh && isDir:
-			report(difference{e.Name, Attrib, true})
-			have = false
-		case was != is&^printFresh:
-			report(difference{e.Name, Modify, false})
-			have = false
-		default:
-			have = false
+		print := fingerprint(e.Meta, now)
+		if old.ok && old.name == e.Name {
+			reportChange(e.Name, old.print, print, report)
+			old.next()
+		} else {
+			report(difference{e.Name, Create | Found, e.Meta.IsDir()})
 		}
-		keep(e.Name, is)
+		keep(e.Name, print)
 	}
-	if have {
-		missing(name, was)
-	}
-	for len(old.prints) > 0 {
-		missing(old.next())
+	for old.ok {
+		missing()
 	}
 	fresh.names = names.String()
 	return fresh
+}
+
+// reportChange reports how an entry that both listings have differs.
+func reportChange(name string, was, is uint64, report func(difference)) {
+	isDir := is&printDir != 0
+	switch {
+	case (was^is)&printDir != 0: // another object took the name
+		report(difference{name, Delete, !isDir})
+		report(difference{name, Create | Found, isDir})
+	case was == is&^printFresh:
+	case isDir:
+		report(difference{name, Attrib, true})
+	default:
+		report(difference{name, Modify, false})
+	}
 }
 
 // recheck decides when polling asks for everything to be compared. Polling

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -67,11 +66,8 @@ func TestOverflowIsToldAndHeals(t *testing.T) {
 				t.Error("the overflow is not counted")
 			}
 			// Everything made meanwhile is watched now.
-			o.quiesce()
-			write(t, dir+"/made/meanwhile/f", "x")
-			o.untilOp(watch.Create, "made/meanwhile/f")
-			write(t, dir+"/new/place/f", "x")
-			o.untilOp(watch.Create, "new/place/f")
+			o.tells("made/meanwhile")
+			o.tells("new/place")
 		})
 	}
 }
@@ -87,21 +83,23 @@ func quick(t *testing.T) string {
 	return dir
 }
 
-// quiesce reads until nothing has come for a while.
-func (o *observer) quiesce() {
+// tells makes files in dir until one is told of; overflows may swallow some.
+func (o *observer) tells(dir tree.Path) {
 	o.t.Helper()
-	const quiet = 50 * time.Millisecond
-	timer := time.NewTimer(quiet)
-	defer timer.Stop()
-	for {
-		select {
-		case _, open := <-o.Events():
-			if !open {
-				o.t.Fatal(o.Err())
+	for i := 0; ; i++ {
+		p := dir.Join(fmt.Sprintf("f%d", i))
+		o.forget()
+		write(o.t, filepath.Join(o.root, string(p)), "x")
+		told := false
+		o.until(fmt.Sprintf("%v or overflow", p), func() bool {
+			over := false
+			for _, ev := range o.seen {
+				told = told || ev.Path == p
+				over = over || ev.Op&watch.Overflow != 0
 			}
-			timer.Reset(quiet)
-		case <-timer.C:
-			o.forget()
+			return told || over
+		})
+		if told {
 			return
 		}
 	}

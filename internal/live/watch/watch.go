@@ -87,14 +87,13 @@ func (w *Watch) signalStop() {
 	_, _ = unix.Write(w.stop, one[:]) // only full after 2^64-2 of them
 }
 
-// start launches the goroutines. Each is owned by w.wg; see the package comment.
+// start launches the goroutines, but for the readers, which run already. Each
+// is owned by w.wg; see the package comment.
 func (w *Watch) start(g *guard) {
 	if w.fan != nil {
-		w.wg.Go(func() { w.fail(w.fan.in.read()) })
 		w.wg.Go(w.fan.run)
 	}
 	if w.ino != nil {
-		w.wg.Go(func() { w.fail(w.ino.in.read()) })
 		w.wg.Go(w.ino.run)
 	}
 	for _, r := range w.regions {
@@ -128,6 +127,10 @@ func (w *Watch) reap(g *guard, unhook func() bool) {
 	close(w.events)
 	close(w.done)
 }
+
+// drain starts reading a kernel queue. It begins before everything is armed, so
+// that a large tree which is busy meanwhile does not overflow the queue.
+func (w *Watch) drain(in *intake) { w.wg.Go(func() { w.fail(in.read()) }) }
 
 // fail ends the watch because of err; nil is ignored.
 func (w *Watch) fail(err error) {

@@ -18,7 +18,8 @@
 //	           bounded in number and in bytes of block sums, and when it is
 //	           full, main has work and the peer's writes wait in the network
 //	loaders    open the files of coming requests, and read and hash them whole
-//	           if they are small
+//	           if they are small; as long as files come out of the page cache
+//	           at once, main does without them
 //	scanners   read the directories that will be listed next
 //
 // It refuses what the protocol does not allow (ErrProtocol): indexes of no
@@ -26,4 +27,9 @@
 // requests in the wrong state, attribute values asked for twice. Memory is
 // bounded whatever the peer asks for. Files are read through Job.Root only, so
 // no symlink leads out of it.
+//
+// What can be read only in part is never listed as if it were whole: the other
+// side would take what is missing for deleted. Such a directory travels as one
+// without contents, or, where that cannot be said any more, with an io_error
+// that calls off all deleting.
 package sender

@@ -1,9 +1,11 @@
 package sender
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/flist"
@@ -114,6 +116,7 @@ func (l *lister) below(n *node, path tree.Path) error {
 	for name, kid := range n.kids {
 		d.entries = append(d.entries, tree.Entry{Name: name, Meta: kid.meta})
 	}
+	slices.SortFunc(d.entries, func(a, b tree.Entry) int { return cmp.Compare(a.Name, b.Name) })
 	if err := l.src.complete(&d); err != nil {
 		l.failBelow(n, path, err)
 		return nil

@@ -11,6 +11,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/wire"
 )
 
 // scanAhead is how many directories are read before their turn comes.
@@ -154,7 +155,9 @@ func (s *source) list(p tree.Path) dirListing {
 	}
 	l.filter(s)
 	l.order(s.params.Protocol)
-	l.findLocked(dir)
+	if s.params.Compat.Has(wire.IncRecurse) {
+		l.findLocked(dir)
+	}
 	s.addExtras(dir, &l)
 	return l
 }
@@ -169,11 +172,16 @@ func (l *dirListing) filter(s *source) {
 	l.faults = slices.DeleteFunc(l.faults, func(f fault) bool { return hidden(f.path.Base(), false) })
 }
 
-// order sorts entries as both sides number them; they come sorted by name.
+// order sorts entries as both sides number them. They come sorted by name, so
+// that there is not much to do. Extras come later.
 func (l *dirListing) order(protocol int) {
-	slices.SortStableFunc(l.entries, func(a, b tree.Entry) int {
+	byNumber := func(a, b tree.Entry) int {
 		return flist.CompareSiblings(protocol, a.Name, a.Meta.IsDir(), b.Name, b.Meta.IsDir())
-	})
+	}
+	if slices.IsSortedFunc(l.entries, byNumber) {
+		return
+	}
+	slices.SortFunc(l.entries[l.firstDir():], byNumber)
 }
 
 // findLocked finds the subdirectories that we may not read. Their entries are
