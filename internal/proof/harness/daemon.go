@@ -133,7 +133,7 @@ func (d *Daemon) Start() error {
 	}
 	if !proc.Running() {
 		log, _ := os.ReadFile(d.Log)
-		return fmt.Errorf("rsync daemon %s ended at once\n%s\n%s", d.Module, proc.Tail(20), log)
+		return fmt.Errorf("rsync daemon %s ended at once, %v\n%s\n%s", d.Module, proc.cmd.ProcessState, proc.Tail(20), log)
 	}
 	return nil
 }
