@@ -299,7 +299,9 @@ func (q *Queue) Barred() bool {
 // View is what a queue is told of the source when a batch is taken.
 type View struct {
 	Held  func(tree.Path) bool        // being written: leave it; nil for none
-	Links func(tree.Path) []tree.Path // names that must go together with a path; nil for none
+	// Links are the names that must go together with a path, or with a
+	// subtree and what is below it; nil for none.
+	Links func(p tree.Path, subtree bool) []tree.Path
 }
 
 // Take hands out the next batch: every rename, and the items that are due and
@@ -345,19 +347,23 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 }
 
 // withLinks adds the names that must go together with ps, dirty or not.
-func (q *Queue) withLinks(ps []tree.Path, links func(tree.Path) []tree.Path) []tree.Path {
+func (q *Queue) withLinks(ps []tree.Path, links func(tree.Path, bool) []tree.Path) []tree.Path {
 	have := make(map[tree.Path]bool, len(ps))
 	for _, p := range ps {
 		have[p] = true
 	}
 	more := len(ps)
 	for _, p := range ps[:more:more] {
-		for _, name := range links(p) {
+		o := q.items[p]
+		class := o.class
+		if class == Tree {
+			class = Attr
+		}
+		for _, name := range links(p, o.class == Tree) {
 			if _, covered := q.covering(name); have[name] || covered {
 				continue
 			}
-			o := q.items[p]
-			q.put(name, &pend{gen: o.gen, class: min(o.class, Content), asIs: o.asIs, since: o.since})
+			q.put(name, &pend{gen: o.gen, class: class, asIs: o.asIs, since: o.since})
 			have[name] = true
 			ps = append(ps, name)
 		}

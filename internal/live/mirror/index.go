@@ -178,6 +178,22 @@ func (x *index) siblings(p tree.Path, m tree.Meta) []tree.Path {
 	return out
 }
 
+// others are the known names of the linked file at p, but for those that skip
+// says.
+func (x *index) others(p tree.Path, skip func(tree.Path) bool) []tree.Path {
+	i, ok := x.inode[p]
+	if !ok {
+		return nil
+	}
+	var names []tree.Path
+	for q := range x.links[i] {
+		if !skip(q) {
+			names = append(names, q)
+		}
+	}
+	return names
+}
+
 // find notes the name of the file behind m that was its only one until now.
 func (x *index) find(m tree.Meta) {
 	if x.where == nil {

@@ -154,17 +154,16 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 	s.jobs <- job{batch: b}
 }
 
-// links are the other names of a hard-linked file: a target can link only
-// names that it gets together.
-func (m *Mirror) links(p tree.Path) []tree.Path {
-	i, ok := m.index.inode[p]
-	if !ok || len(m.index.links[i]) < 2 {
-		return nil
+// links are the other names of a hard-linked file, or of all those in a
+// subtree: a target can link only names that it gets together.
+func (m *Mirror) links(p tree.Path, subtree bool) []tree.Path {
+	if !subtree {
+		return m.index.others(p, func(q tree.Path) bool { return q == p })
 	}
-	names := make([]tree.Path, 0, len(m.index.links[i]))
-	for name := range m.index.links[i] {
-		if name != p {
-			names = append(names, name)
+	var names []tree.Path
+	for q := range m.index.inode {
+		if q.Within(p) {
+			names = append(names, m.index.others(q, func(q tree.Path) bool { return q.Within(p) })...)
 		}
 	}
 	return names

@@ -103,15 +103,17 @@ func (s *swap) tick() {
 }
 
 // rename appends ev, or what an exchange amounts to: both names hold objects
-// whose contents nobody has listed.
+// whose contents nobody has listed. Without ids a rename there and back passes
+// for an exchange, which costs a comparison.
 func (s *swap) rename(w *Watch, out []Event, ev Event, id string) []Event {
-	if s.left > 0 && s.last.From == ev.Path && s.last.Path == ev.From && (id == "" || id != s.id) {
-		s.left = 0
-		out = w.add(out, Event{Op: MovedFrom | MovedTo, Path: s.last.Path, Dir: s.last.Dir, Cookie: s.last.Cookie})
-		return w.add(out, Event{Op: MovedFrom | MovedTo, Path: ev.Path, Dir: ev.Dir, Cookie: ev.Cookie})
-	}
+	last := s.last
+	exchange := s.left > 0 && last.From == ev.Path && last.Path == ev.From && (id == "" || id != s.id)
 	s.last, s.id, s.left = ev, id, swapWindow
-	return w.add(out, ev)
+	if !exchange {
+		return w.add(out, ev)
+	}
+	out = w.add(out, Event{Op: MovedFrom | MovedTo, Path: last.Path, Dir: last.Dir, Cookie: last.Cookie})
+	return w.add(out, Event{Op: MovedFrom | MovedTo, Path: ev.Path, Dir: ev.Dir, Cookie: ev.Cookie})
 }
 
 // String is e for logs.
