@@ -16,18 +16,22 @@ func TestRenamesCrossNoContent(t *testing.T) {
 		files    = 200
 		size     = 20_000
 		large    = 8 << 20
-		overhead = 60_000 // bytes that names, sums and the session may take
+		overhead = 60_000 // bytes that names, sums and the sessions may take, for each target
 	)
 	renames := []struct {
-		name, from, to string
-		content        int64
+		name, script string
+		content      int64
 	}{
-		{"a directory of many files beside itself", "site/old", "site/new", files * size},
-		{"that directory to another place", "site/new", "moved", files * size},
-		{"back below a new directory", "moved", "site/deep/again", files * size},
-		{"a large file beside itself", "big/image.iso", "big/image-2.iso", large},
-		{"a large file to a directory that is there", "big/image-2.iso", "site/image.iso", large},
-		{"a large file to the root", "site/image.iso", "image.iso", large},
+		{"a directory of many files beside itself", "mv site/old site/new", files * size},
+		{"that directory to another place", "mv site/new moved", files * size},
+		{"back below a new directory", "mkdir -p site/deep && mv moved site/deep/again", files * size},
+		{"several times in a row", "mv site/deep/again one && mv one two && mv two site/three", files * size},
+		{"its parent too", "mv site/three site/old && mv site place && mkdir d && mv place/old d/x && mv d/x d/y && mkdir site && mv d/y site/old", files * size},
+		{"parts of it apart and together again", "mv site/old/s1 . && mv site/old site/new && mv s1 site/new/s1 && mv site/new/s2 site/new/s1/s2", files * size},
+		{"a large file beside itself", "mv big/image.iso big/image-2.iso", large},
+		{"a large file to a directory that is there", "mv big/image-2.iso site/image.iso", large},
+		{"a large file to the root", "mv site/image.iso image.iso", large},
+		{"a large file several times", "mv image.iso a && mv a b && mkdir c && mv b c/image.iso && mv c e", large},
 	}
 	source := t.TempDir()
 	for i := range files {
@@ -41,8 +45,7 @@ func TestRenamesCrossNoContent(t *testing.T) {
 	for _, c := range renames {
 		t.Run(c.name, func(t *testing.T) {
 			mark := m.Mark()
-			check(t, os.MkdirAll(filepath.Dir(filepath.Join(source, c.to)), 0o755))
-			check(t, os.Rename(filepath.Join(source, c.from), filepath.Join(source, c.to)))
+			sh(t, source, c.script)
 			converge(t, source, d.Path, munged)
 			converge(t, source, remote, plain)
 			wire := harness.Wire(m.Since(mark))
@@ -53,4 +56,66 @@ func TestRenamesCrossNoContent(t *testing.T) {
 		})
 	}
 	stopMirror(t, m)
+}
+
+// A local directory carries renames out as renames: the files stay the same
+// objects.
+func TestRenamesKeepTheFilesOfADirectoryTarget(t *testing.T) {
+	for _, script := range []string{
+		"mv tree moved",
+		"mv tree/sub tree/sub2 && mv tree moved && mkdir d && mv moved/sub2 d/ && mv d/sub2 d/sub3",
+		"mv tree one && mv one two && mkdir tree && mv two/sub tree/sub",
+		"mv tree a && mkdir tree && mv a tree/a && mv tree b && mv b/a tree",
+	} {
+		t.Run(script, func(t *testing.T) {
+			t.Parallel()
+			source, target := t.TempDir(), t.TempDir()
+			for i := range 300 {
+				noise(t, filepath.Join(source, fmt.Sprintf("tree/sub/%d/file%d", i%7, i)), 1000)
+			}
+			m := startMirror(t, source, target)
+			check(t, m.WaitInStep(soon, 1))
+			mark := m.Mark()
+			sh(t, source, script)
+			converge(t, source, target, plain)
+			for _, e := range m.Since(mark) {
+				if e.Event == "batch" && (e.Files > 0 || e.Deleted > 20) {
+					t.Errorf("files were copied or deleted for a rename: %s", e.Raw)
+				}
+			}
+			stopMirror(t, m)
+		})
+	}
+}
+
+// Renames, deletes and writes while the first pass runs.
+func TestChangesDuringTheFirstPass(t *testing.T) {
+	for _, p := range places {
+		for _, backend := range []string{"fanotify", "inotify"} {
+			t.Run(p.name+" "+backend, func(t *testing.T) {
+				t.Parallel()
+				if backend == "fanotify" {
+					needRoot(t, "fanotify")
+				}
+				source, target := t.TempDir(), t.TempDir()
+				for i := range 6 {
+					makeTree(t, filepath.Join(source, fmt.Sprint("part", i)), 1000)
+				}
+				flags, url := p.open(t, target)
+				m := startMirror(t, append(flags, "--watch", backend, source, url)...)
+				check(t, m.WaitWatching(soon))
+				for i := range 5 {
+					check(t, harness.Poll(soon, "the pass has come this far", func() bool {
+						return exists(filepath.Join(target, fmt.Sprint("part", i))) || inStep(m)
+					}))
+					sh(t, source, fmt.Sprintf(`
+						mv part%[1]d moved%[1]d && echo x > moved%[1]d/d000/new && rm -r moved%[1]d/d000/e003
+						mv moved%[1]d/d000/e004 again%[1]d && mv moved%[1]d final%[1]d && sed -i s/^/x/ final%[1]d/d000/e005/*1`, i))
+				}
+				check(t, os.RemoveAll(filepath.Join(source, "part5")))
+				converge(t, source, target, p.want)
+				stopMirror(t, m)
+			})
+		}
+	}
 }

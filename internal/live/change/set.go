@@ -39,6 +39,7 @@ type Change struct {
 	Dir     bool      // the event said it is a directory
 	Created bool      // the name did not exist before
 	Arrived bool      // came from outside the source: what is below it is unknown
+	Gone    bool      // was removed or moved away; what is there now is something else
 	AsIs    bool      // held for too long: take it although it is being written
 	Removes int       // entries of the source that went with it, filled in by the mirror
 	At      time.Time // when the oldest event behind it was read
@@ -87,20 +88,17 @@ func (s *Set) Event(ev watch.Event, now time.Time) {
 	case ev.Op&watch.Rename != 0:
 		s.rename(ev, now)
 	}
-	op := ev.Op & (s.opts.Events | watch.Found | watch.Unmount)
+	op := ev.Op & (s.opts.Events | watch.Found)
 	if op&^watch.Rename == 0 {
 		return
 	}
 	c := Change{Kind: Dirty, Path: ev.Path, Class: Attr, Dir: ev.Dir, At: now,
 		Created: op&(watch.Create|watch.Found|watch.MovedTo) != 0,
-		Arrived: op&watch.MovedTo != 0}
-	if op&(watch.Modify|watch.CloseWrite|watch.MovedTo|watch.Found) != 0 {
+		Arrived: op&watch.MovedTo != 0, Gone: op&(watch.Delete|watch.MovedFrom) != 0}
+	if op&(watch.Modify|watch.CloseWrite|watch.MovedTo|watch.Found|watch.Create) != 0 && !ev.Dir || op&watch.MovedTo != 0 {
 		c.Class = Content
 	}
 	switch {
-	case op&watch.Unmount != 0:
-		c.Class, c.Arrived = Tree, true
-		s.settle(c)
 	case ev.Dir, op&(watch.CloseWrite|watch.MovedTo|watch.Delete|watch.MovedFrom) != 0:
 		s.settle(c)
 	case op&watch.Found != 0, op&watch.Create != 0, op&watch.Modify != 0 && s.holds():
@@ -152,6 +150,7 @@ func (s *Set) emit(c Change) {
 		o.Class = max(o.Class, c.Class)
 		o.Dir, o.Created = c.Dir, o.Created || c.Created
 		o.Arrived, o.AsIs = o.Arrived || c.Arrived, o.AsIs || c.AsIs
+		o.Gone = o.Gone || c.Gone
 		return
 	}
 	s.at[c.Path] = len(s.out)

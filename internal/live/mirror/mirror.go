@@ -31,7 +31,8 @@ type Mirror struct {
 	listings chan listing
 	results  chan result
 	rescans  int
-	missed   map[tree.Path]time.Time // paths below known directories that were gone when looked at, lately
+	recent   map[tree.Path]time.Time // paths that were looked at lately, by us or by a target
+	away     map[tree.Path]bool      // mount points in the source that hold nothing now
 	inBatch  time.Time               // when Drain may next run, with BatchDelay
 	fatal    error
 }
@@ -40,13 +41,10 @@ type Mirror struct {
 // looked at.
 const rootCheck = time.Second
 
-// A path that is gone may turn out to lie below a directory whose rename is
-// still to be read from the kernel: it is remembered for missedFor, as long as
-// there are no more than maxMissed.
-const (
-	missedFor = 10 * time.Second
-	maxMissed = 100_000
-)
+// A path that was looked at may turn out to lie below a directory that had
+// been renamed by then, of which the kernel tells only later: what was seen, or
+// was not there, belonged to something else. It is remembered for this long.
+const recently = 5 * time.Second
 
 // maxMergeFile is the largest per-directory filter file, in bytes.
 const maxMergeFile = 1 << 20
@@ -72,7 +70,8 @@ func New(cfg Config) (*Mirror, error) {
 		index:    newIndex(),
 		listings: make(chan listing, 64),
 		results:  make(chan result),
-		missed:   map[tree.Path]time.Time{},
+		recent:   map[tree.Path]time.Time{},
+		away:     map[tree.Path]bool{},
 	}
 	m.src.Scope = cfg.Rules.Scope(m.readMerge)
 	ts, err := cfg.openTargets(m.src)
@@ -128,7 +127,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 func (m *Mirror) watch(ctx context.Context) error {
 	w, err := watch.Open(ctx, watch.Config{
 		Root: m.cfg.Source, Backend: m.cfg.Watch, PollInterval: m.cfg.PollInterval,
-		Events: m.cfg.Events, Skip: m.skip, OnNotice: m.notice,
+		Events: m.cfg.Events, Skip: m.skip(), OnNotice: m.notice,
 	})
 	if err != nil {
 		return fmt.Errorf("watch %s: %w", tree.Quote(m.cfg.Source), err)
@@ -142,8 +141,11 @@ func (m *Mirror) watch(ctx context.Context) error {
 
 // skip says which names the watcher need not tell about. A file that is
 // excluded still counts for its directory's times.
-func (m *Mirror) skip(p tree.Path, isDir bool) bool {
-	return isDir && m.src.Scope.Hidden(p, true)
+func (m *Mirror) skip() func(p tree.Path, isDir bool) bool {
+	if m.cfg.Rules == nil {
+		return nil
+	}
+	return func(p tree.Path, isDir bool) bool { return isDir && m.src.Scope.Hidden(p, true) }
 }
 
 func (m *Mirror) notice(n watch.Notice) {
@@ -212,6 +214,7 @@ func (m *Mirror) watchEnded() error {
 func (m *Mirror) take(evs []watch.Event, now time.Time) {
 	for _, ev := range evs {
 		m.set.Event(ev, now)
+		m.mounts(ev)
 		if ev.Op&watch.Nameless != 0 {
 			for p := range m.index.links[ev.Inode] {
 				named := ev
@@ -223,6 +226,30 @@ func (m *Mirror) take(evs []watch.Event, now time.Time) {
 			f(ev)
 		}
 	}
+}
+
+// mounts keeps account of file systems within the source: one that is
+// unmounted is out of sight, not deleted.
+func (m *Mirror) mounts(ev watch.Event) {
+	switch {
+	case ev.Op&watch.Unmount != 0:
+		m.away[ev.Path] = true
+		m.notice(watch.Notice{
+			Text: fmt.Sprintf("the file system at %s in the source was unmounted: what it held stays on the targets", ev.Path),
+		})
+	case ev.Dir && ev.Op&(watch.MovedTo|watch.Found|watch.Create) != 0 && m.away[ev.Path]:
+		delete(m.away, ev.Path)
+	}
+}
+
+// unseen reports whether p lies in a file system that is not mounted now.
+func (m *Mirror) unseen(p tree.Path) bool {
+	for dir := range m.away {
+		if p.Within(dir) {
+			return true
+		}
+	}
+	return false
 }
 
 // check looks once a second whether the source is still what it was, and
@@ -237,7 +264,7 @@ func (m *Mirror) check(now time.Time) error {
 	}
 	defer root.Close()
 	m.release(root, m.set.HeldPaths())
-	maps.DeleteFunc(m.missed, func(_ tree.Path, at time.Time) bool { return now.Sub(at) > missedFor })
+	maps.DeleteFunc(m.recent, func(_ tree.Path, at time.Time) bool { return now.Sub(at) > recently })
 	return nil
 }
 

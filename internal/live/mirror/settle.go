@@ -63,6 +63,10 @@ func (m *Mirror) delayed(now time.Time) bool {
 // dirty looks at a changed path and makes it dirty for every target, together
 // with all other names of the same file.
 func (m *Mirror) dirty(root *walk.Root, c change.Change) {
+	if m.unseen(c.Path) {
+		return
+	}
+	m.recent[c.Path] = time.Now()
 	meta, err := root.Lstat(c.Path)
 	exists := err == nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -82,11 +86,9 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 	removed := m.index.put(c.Path, meta)
 	if !exists {
 		c.Removes = removed
-		if len(m.missed) < maxMissed {
-			m.missed[c.Path] = c.At
-		}
 	}
-	if c.Arrived && c.Dir && exists {
+	if (c.Arrived || c.Gone) && c.Dir && exists {
+		c.Arrived = true
 		m.discover(root, c.Path)
 	}
 	m.enqueue(c)
@@ -123,6 +125,9 @@ func (m *Mirror) hidden(root *walk.Root, c change.Change, exists bool) {
 func (m *Mirror) rulesChanged(root *walk.Root, c change.Change) {
 	dir := c.Path.Parent()
 	m.src.Scope.Forget(dir)
+	if m.watcher != nil {
+		m.watcher.Rearm(dir)
+	}
 	m.index.forgetBelow(dir)
 	m.discover(root, dir)
 	m.enqueue(change.Change{Kind: change.Dirty, Path: dir, Class: change.Tree, Dir: true, At: c.At})
@@ -159,26 +164,30 @@ func (m *Mirror) moved(root *walk.Root, c change.Change) {
 	}
 	m.linked(change.Change{Path: c.Path, Class: change.Attr, At: c.At}, meta)
 	if dir {
-		m.found(root, c)
+		m.lookAgain(root, c)
 	}
 }
 
-// found looks again at paths that were gone when their events were read, since
-// a directory above them had been renamed already.
-func (m *Mirror) found(root *walk.Root, c change.Change) {
+// lookAgain doubts what was seen below the old name of a renamed directory just
+// before its rename was heard of: by then the name may have led to something
+// else, here and for the targets.
+func (m *Mirror) lookAgain(root *walk.Root, c change.Change) {
 	var again []tree.Path
-	for p := range m.missed {
+	for p := range m.recent {
 		if p.Below(c.From) {
 			again = append(again, p)
 		}
 	}
+	if len(again) == 0 {
+		return
+	}
 	slices.Sort(again)
 	for _, p := range again {
-		delete(m.missed, p)
 		m.dirty(root, change.Change{
-			Kind: change.Dirty, Path: p.Rebase(c.From, c.Path), Class: change.Content, Arrived: true, At: c.At,
+			Kind: change.Dirty, Path: p.Rebase(c.From, c.Path), Class: change.Content, Gone: true, At: c.At,
 		})
 	}
+	m.enqueue(change.Change{Kind: change.Dirty, Path: c.Path, Class: change.Tree, Dir: true, At: c.At})
 }
 
 // enqueue makes a path dirty for every target.

@@ -212,6 +212,9 @@ func (m *Mirror) finished(r result) {
 			m.cfg.Listener.Recovered(s.name)
 		}
 	}
+	for _, it := range r.job.batch.Items {
+		m.recent[it.Path] = now
+	}
 	for p, err := range r.report.Outcome.Failed {
 		m.note(s, err, now)
 		m.pathFailed(s.name, p, err)

@@ -67,6 +67,8 @@ func (p planner) plan() []step {
 		switch {
 		case p.origin(it.Path):
 			last = append(last, it)
+		case it.Class == change.Tree && p.dirMoved(it):
+			// the rename's own session compares it all
 		case p.fileMoved(it):
 			last = append(last, it) // what the rename's own session does not carry
 		case p.renamedFile(it):
@@ -127,6 +129,11 @@ func (p *planner) origin(path tree.Path) bool {
 // fileMoved reports whether it is the new name of a moved file.
 func (p *planner) fileMoved(it change.Item) bool {
 	return slices.ContainsFunc(p.moves, func(m move) bool { return !m.dir && m.to == it.Path })
+}
+
+// dirMoved reports whether it is the new name of a moved directory.
+func (p *planner) dirMoved(it change.Item) bool {
+	return slices.ContainsFunc(p.moves, func(m move) bool { return m.dir && m.to == it.Path })
 }
 
 // renamedFile reports whether it is the new name of a file.
