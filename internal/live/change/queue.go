@@ -298,7 +298,7 @@ func (q *Queue) Barred() bool {
 
 // View is what a queue is told of the source when a batch is taken.
 type View struct {
-	Held  func(tree.Path) bool        // being written: leave it; nil for none
+	Held func(tree.Path) bool // being written: leave it; nil for none
 	// Links are the names that must go together with a path, or with a
 	// subtree and what is below it; nil for none.
 	Links func(p tree.Path, subtree bool) []tree.Path
@@ -356,7 +356,7 @@ func (q *Queue) withLinks(ps []tree.Path, links func(tree.Path, bool) []tree.Pat
 	for _, p := range ps[:more:more] {
 		o := q.items[p]
 		class := o.class
-		if class == Tree {
+		if class > Content {
 			class = Attr
 		}
 		for _, name := range links(p, o.class == Tree) {

@@ -12,12 +12,13 @@ import (
 type Class uint8
 
 const (
-	Attr    Class = iota + 1 // names and metadata; content as the quick check sees it
-	Content                  // content was, or may have been, written: compare it
-	Tree                     // everything below the path, with a scan
+	Attr     Class = iota + 1 // names and metadata; content as the quick check sees it
+	Content                   // content was, or may have been, written: compare it
+	Children                  // of a directory, which names it holds
+	Tree                      // everything below the path, with a scan
 )
 
-var classNames = [...]string{"none", "attr", "content", "tree"}
+var classNames = [...]string{"none", "attr", "content", "children", "tree"}
 
 func (c Class) String() string { return classNames[min(int(c), len(classNames)-1)] }
 

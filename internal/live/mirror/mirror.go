@@ -25,6 +25,7 @@ type Mirror struct {
 	set      *change.Set
 	index    *index
 	watcher  *watch.Watch
+	polls    bool // what comes and goes between two polls shows only in its directory's times
 	scanning bool
 	scanned  bool // the index is complete
 	rescan   bool // one more scan is due after the running one
@@ -133,6 +134,7 @@ func (m *Mirror) watch(ctx context.Context) error {
 		return fmt.Errorf("watch %s: %w", tree.Quote(m.cfg.Source), err)
 	}
 	m.watcher = w
+	m.polls = w.Choice().Backend == watch.Poll
 	if m.cfg.Listener.Watching != nil {
 		m.cfg.Listener.Watching(w.Choice())
 	}

@@ -91,6 +91,9 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 		c.Arrived = true
 		m.discover(root, c.Path)
 	}
+	if m.polls && c.Dir && exists {
+		c.Class = max(c.Class, change.Children)
+	}
 	m.enqueue(c)
 	m.linked(c, meta)
 }

@@ -81,8 +81,12 @@ func (w *work) directory(it change.Item, meta tree.Meta) error {
 		}
 	}
 	w.touched(it.Path)
-	if it.Class == change.Tree {
+	switch it.Class {
+	case change.Tree:
 		return w.tree(it.Path, false)
+	case change.Children:
+		entries, err := w.src.ReadDir(it.Path)
+		w.listing(it.Path, entries, err, false)
 	}
 	return nil
 }

@@ -68,7 +68,9 @@ func (p planner) plan() []step {
 		case p.origin(it.Path):
 			last = append(last, it)
 		case it.Class == change.Tree && p.dirMoved(it):
-			// the rename's own session compares it all
+			if p.hardLinks {
+				last = append(last, it)
+			} // else the rename's own session compares it all
 		case p.fileMoved(it):
 			last = append(last, it) // what the rename's own session does not carry
 		case p.renamedFile(it):
@@ -81,6 +83,9 @@ func (p planner) plan() []step {
 	first = append(first, p.parents(first)...)
 	steps := p.compare(first)
 	steps = append(steps, p.renames()...)
+	if p.hardLinks && len(steps) > 0 && len(last) > 0 {
+		last = append(last, p.linked(first)...)
+	}
 	return append(steps, p.compare(last)...)
 }
 
@@ -179,6 +184,9 @@ func (p *planner) compare(items []change.Item) []step {
 		case change.Tree:
 			out.Tree = true
 			byStat.list = append(byStat.list, out)
+		case change.Children:
+			out.Children = true
+			byStat.list = append(byStat.list, out)
 		case change.Content:
 			byContent.list = append(byContent.list, out)
 		default:
@@ -193,8 +201,10 @@ func (p *planner) compare(items []change.Item) []step {
 	} else {
 		byStat.list = append(byStat.list, attrs...)
 	}
-	if p.hardLinks && len(byStat.list) > 0 {
-		byStat.list = append(byStat.list, p.linked(byContent.list)...)
+	if p.hardLinks && len(byStat.list) > 0 && len(byContent.list) > 0 {
+		for _, it := range p.linked(items) {
+			byStat.list = append(byStat.list, sender.Item{Path: it.Path})
+		}
 	}
 	var steps []step
 	for _, s := range []step{byContent, byStat} {
@@ -207,11 +217,14 @@ func (p *planner) compare(items []change.Item) []step {
 
 // linked are the items that have other names: what one session has replaced,
 // the next one must link again.
-func (p *planner) linked(items []sender.Item) []sender.Item {
-	return slices.DeleteFunc(slices.Clone(items), func(it sender.Item) bool {
-		m, err := p.lstat(it.Path)
-		return err != nil || !m.Linked()
-	})
+func (p *planner) linked(items []change.Item) []change.Item {
+	var out []change.Item
+	for _, it := range items {
+		if m, err := p.lstat(it.Path); err == nil && m.Linked() {
+			out = append(out, change.Item{Path: it.Path, Class: change.Attr})
+		}
+	}
+	return out
 }
 
 // withRoot adds the root itself to a list that changes its entries: unlike
