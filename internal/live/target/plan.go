@@ -203,7 +203,9 @@ func (p *planner) compare(items []change.Item) []step {
 	}
 	if p.hardLinks && len(byStat.list) > 0 && len(byContent.list) > 0 {
 		for _, it := range p.linked(items) {
-			byStat.list = append(byStat.list, sender.Item{Path: it.Path})
+			if it.Class != change.Tree { // that is there already
+				byStat.list = append(byStat.list, sender.Item{Path: it.Path})
+			}
 		}
 	}
 	var steps []step
@@ -215,11 +217,15 @@ func (p *planner) compare(items []change.Item) []step {
 	return steps
 }
 
-// linked are the items that have other names: what one session has replaced,
-// the next one must link again.
+// linked are the items that have, or may hold what has, other names: what one
+// session has replaced, the next one must link again.
 func (p *planner) linked(items []change.Item) []change.Item {
 	var out []change.Item
 	for _, it := range items {
+		if it.Class == change.Tree {
+			out = append(out, it)
+			continue
+		}
 		if m, err := p.lstat(it.Path); err == nil && m.Linked() {
 			out = append(out, change.Item{Path: it.Path, Class: change.Attr})
 		}
