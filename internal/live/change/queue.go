@@ -105,9 +105,10 @@ func (q *Queue) Add(c Change) {
 	}
 }
 
-// put merges n into what is pending at p.
+// put merges n into what is pending at p. A Tree item takes in what lies below
+// it, but for content that was written: a scan may miss that.
 func (q *Queue) put(p tree.Path, n *pend) {
-	if t, ok := q.covering(p); ok && t != p {
+	if t, ok := q.covering(p); ok && t != p && n.class != Content {
 		o := q.items[t]
 		o.gen = max(o.gen, n.gen)
 		o.since = earlier(o.since, n.since)
@@ -172,7 +173,7 @@ func (q *Queue) scanned(p tree.Path) bool {
 func (q *Queue) absorb(t tree.Path) {
 	o := q.items[t]
 	for p, n := range q.items {
-		if p.Below(t) {
+		if p.Below(t) && n.class != Content {
 			o.gen = max(o.gen, n.gen)
 			o.since = earlier(o.since, n.since)
 			o.removes += n.removes

@@ -182,6 +182,9 @@ func (m *Mirror) own(ctx context.Context) error {
 			return nil
 		case evs, ok := <-events:
 			if !ok {
+				if ctx.Err() != nil {
+					return nil
+				}
 				return m.watchEnded()
 			}
 			m.take(evs, time.Now())

@@ -139,7 +139,10 @@ func (r *Rsync) full(ctx context.Context, dry bool, progress func(Progress)) (Re
 	run := r.newRun(ctx, root)
 	run.progress = progress
 	o := r.base()
-	o.Recurse, o.IncRecurse, o.DryRun, o.Checksum = true, true, dry, r.opts.Checksum
+	o.Recurse, o.DryRun, o.Checksum = true, dry, r.opts.Checksum
+	// With hard links and incremental lists, rsync 3.5.0's receiving side waits
+	// for ever when a linked file vanishes or is left out.
+	o.IncRecurse = !r.opts.HardLinks
 	o.IgnoreErrors = false
 	err = run.session(o, sender.Job{Whole: true}, false)
 	var se *session.Error
