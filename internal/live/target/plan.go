@@ -105,7 +105,7 @@ func (p *planner) compose() {
 		p.moves = append(p.moves, m)
 	}
 	seen := map[tree.Path]bool{}
-	kept := p.moves[:0]
+	var kept []move
 	for _, m := range slices.Backward(p.moves) { // later ones know better
 		meta, err := p.lstat(m.to)
 		if err != nil || meta.IsDir() != m.dir || seen[m.to] || m.from == m.to {

@@ -102,6 +102,14 @@ func TestPlan(t *testing.T) {
 			want: ".: content b c .\nc: whole link-dest=../a\n.: content a .",
 		},
 		{
+			name: "every one of several renames has its session",
+			disk: disk{"x": -1, "y": -1, "z": -1},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "a", To: "x", Dir: true}, {From: "b", To: "y", Dir: true}, {From: "c", To: "z", Dir: true}},
+			},
+			want: ".: content x y z .\nx: whole link-dest=../a\ny: whole link-dest=../b\nz: whole link-dest=../c",
+		},
+		{
 			name:  "names of one file end in one session",
 			disk:  disk{"a": 1, "d": -1},
 			batch: change.Batch{Items: []change.Item{item("a", change.Content), item("d", change.Tree)}},
