@@ -21,11 +21,12 @@ func newHandle(fd int) *handle {
 	return h
 }
 
-// acquire keeps the descriptor open until release.
+// acquire keeps the descriptor open until release. Who has acquired it may do
+// so again after a close: the descriptor lives as long as its last user.
 func (h *handle) acquire() (fd int, err error) {
 	for {
 		n := h.refs.Load()
-		if n == 0 || h.closed.Load() {
+		if n == 0 {
 			return -1, fs.ErrClosed
 		}
 		if h.refs.CompareAndSwap(n, n+1) {
