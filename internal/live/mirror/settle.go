@@ -83,6 +83,7 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 		m.rulesChanged(root, c)
 	}
 	c.Created = c.Created || !known
+	m.unlinked(c, meta)
 	removed := m.index.put(c.Path, meta)
 	if !exists {
 		c.Removes = removed
@@ -96,6 +97,20 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 	}
 	m.enqueue(c)
 	m.linked(c, meta)
+}
+
+// unlinked makes the other names of the file dirty that was known at a path and
+// is no longer there: it may have been written through this name before.
+func (m *Mirror) unlinked(c change.Change, now tree.Meta) {
+	was, ok := m.index.inode[c.Path]
+	if !ok || c.Class < change.Content || was == now.Inode() {
+		return
+	}
+	for p := range m.index.links[was] {
+		if p != c.Path {
+			m.enqueue(change.Change{Kind: change.Dirty, Path: p, Class: change.Content, At: c.At})
+		}
+	}
 }
 
 // linked makes the other names of a file dirty.

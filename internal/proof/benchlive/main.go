@@ -74,12 +74,16 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
+	defer harness.RemoveBinary()
+	if _, err := harness.Binary(); err != nil { // now, and not while something is measured
+		return err
+	}
 	work, err := os.MkdirTemp(o.dir, "benchlive-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(work)
-	defer harness.RemoveBinary()
+
 	b := &bench{options: o, work: work, progress: progress, ctx: ctx}
 	var all []result
 	for _, size := range sizes {
