@@ -201,6 +201,10 @@ func (q *Queue) RenameUnsure(c Change) {
 	q.put(c.Path, &pend{gen: q.gen, class: Tree, since: c.At})
 }
 
+// maxRenames bounds the renames that wait to be carried over; past it both ends
+// are compared in full.
+const maxRenames = 1000
+
 // Rename notes that from is now called to.
 func (q *Queue) Rename(c Change) {
 	q.gen++
@@ -211,7 +215,8 @@ func (q *Queue) Rename(c Change) {
 	_, toCovered := q.covering(to)
 	_, fromCovered := q.covering(from)
 	fresh := old != nil && old.created
-	if !toCovered && !fromCovered && !fresh && !q.scanned(from) && q.flying[from] == nil {
+	room := len(q.renames) < maxRenames
+	if room && !toCovered && !fromCovered && !fresh && !q.scanned(from) && q.flying[from] == nil {
 		q.put(from, &pend{gen: q.gen, class: Attr, since: c.At})
 		q.put(to, &pend{gen: q.gen, class: Attr, since: c.At})
 		q.renames = append(q.renames, stamped{Rename{from, to, c.Dir}, c.At})

@@ -57,6 +57,7 @@ type hold struct {
 	first   time.Time // oldest event not yet passed on
 	since   time.Time // when holding began
 	created bool
+	found   bool // a listing found it: its close may have been before
 	class   Class
 }
 
@@ -103,7 +104,7 @@ func (s *Set) Event(ev watch.Event, now time.Time) {
 	case ev.Dir, op&(watch.CloseWrite|watch.MovedTo|watch.Delete|watch.MovedFrom) != 0:
 		s.settle(c)
 	case op&watch.Found != 0, op&watch.Create != 0, op&watch.Modify != 0 && s.holds():
-		s.hold(c, now)
+		s.hold(c, op&watch.Found != 0, now)
 	default:
 		s.touch(c)
 	}
@@ -113,7 +114,7 @@ func (s *Set) Event(ev watch.Event, now time.Time) {
 func (s *Set) holds() bool { return s.opts.Events&watch.CloseWrite != 0 }
 
 // hold keeps a file back until it is closed.
-func (s *Set) hold(c Change, now time.Time) {
+func (s *Set) hold(c Change, found bool, now time.Time) {
 	h := s.held[c.Path]
 	if h == nil {
 		h = &hold{first: c.At, since: now}
@@ -121,6 +122,7 @@ func (s *Set) hold(c Change, now time.Time) {
 		s.toProbe[c.Path] = true
 	}
 	h.created = h.created || c.Created
+	h.found = h.found || found
 	h.class = max(h.class, c.Class, Content)
 }
 
@@ -193,16 +195,22 @@ func (s *Set) rename(ev watch.Event, now time.Time) {
 	}
 }
 
+// Probe is a file that was just put on hold.
+type Probe struct {
+	Path  tree.Path
+	Found bool // its close may have been before it was watched
+}
+
 // Probe yields the files held since the last call. The caller should look
-// whether they are really open for writing, and call Release for those that
-// are not: hard links, symlinks and empty files made by mknod are never closed.
-func (s *Set) Probe() []tree.Path {
+// whether they can be open for writing at all, and call Release for those that
+// cannot: hard links and symlinks are never closed.
+func (s *Set) Probe() []Probe {
 	if len(s.toProbe) == 0 {
 		return nil
 	}
-	ps := make([]tree.Path, 0, len(s.toProbe))
+	ps := make([]Probe, 0, len(s.toProbe))
 	for p := range s.toProbe {
-		ps = append(ps, p)
+		ps = append(ps, Probe{p, s.held[p].found})
 	}
 	clear(s.toProbe)
 	return ps
@@ -214,14 +222,6 @@ func (s *Set) Release(p tree.Path) {
 		delete(s.held, p)
 		delete(s.toProbe, p)
 		s.emit(Change{Kind: Dirty, Path: p, Class: h.class, Created: h.created, At: h.first})
-	}
-}
-
-// Busy puts p on hold: a reader found it being written. The caller keeps it
-// dirty itself.
-func (s *Set) Busy(p tree.Path, now time.Time) {
-	if s.held[p] == nil {
-		s.held[p] = &hold{first: now, since: now, class: Content}
 	}
 }
 

@@ -91,7 +91,7 @@ func (c *Config) Validate() error {
 func (c *Config) targetOptions() target.Options {
 	return target.Options{
 		Delete: !c.NoDelete, MaxDelete: c.MaxDelete, DryRun: c.DryRun, Checksum: c.Checksum,
-		HardLinks: c.HardLinks, ACLs: c.ACLs, Xattrs: c.Xattrs, NumericIDs: c.NumericIDs, Hold: !c.Once, MaxHold: c.MaxHold,
+		HardLinks: c.HardLinks, ACLs: c.ACLs, Xattrs: c.Xattrs, NumericIDs: c.NumericIDs, Hold: !c.Once,
 		Compress: c.Compress, BwLimit: c.BwLimit, Shell: c.Shell, RsyncPath: c.RsyncPath,
 		Protocol: c.Protocol, PasswordFile: c.PasswordFile, Rules: c.Rules,
 	}

@@ -36,6 +36,7 @@ type Mirror struct {
 	away     map[tree.Path]bool      // mount points in the source that hold nothing now
 	inBatch  time.Time               // when Drain may next run, with BatchDelay
 	fatal    error
+	ruleErr  string // last told
 }
 
 // rootCheck is how often the source's root is checked and held files are
@@ -268,22 +269,52 @@ func (m *Mirror) check(now time.Time) error {
 		return nil // tried again next time; every piece of work opens the root itself
 	}
 	defer root.Close()
+	m.ruleTrouble()
 	m.release(root, m.set.HeldPaths())
 	maps.DeleteFunc(m.recent, func(_ tree.Path, at time.Time) bool { return now.Sub(at) > recently })
 	return nil
 }
 
-// release ends the hold of files that nobody is writing.
+// ruleTrouble tells the operator of per-directory filter files that cannot be
+// used: what they govern is left alone, at the targets too.
+func (m *Mirror) ruleTrouble() {
+	err := m.src.Scope.Err()
+	if err == nil || err.Error() == m.ruleErr {
+		return
+	}
+	m.ruleErr = err.Error()
+	m.notice(watch.Notice{Text: "filter rules: " + m.ruleErr + "; what they govern is neither sent nor deleted"})
+}
+
+// probe ends the hold of what was just put on hold but is not open for writing:
+// what is not a regular file, or has a second name, was not made by opening it.
+func (m *Mirror) probe(root *walk.Root, ps []change.Probe) {
+	for _, p := range ps {
+		meta, err := root.Lstat(p.Path)
+		if err == nil && meta.Kind == tree.File && !meta.Linked() && (!p.Found || !idle(root, p.Path)) {
+			continue
+		}
+		m.set.Release(p.Path)
+	}
+}
+
+// release ends the hold of files that nobody is writing: their close went by
+// unseen.
 func (m *Mirror) release(root *walk.Root, ps []tree.Path) {
 	for _, p := range ps {
-		meta, err := root.Lstat(p)
-		if err == nil && meta.Kind == tree.File {
-			if busy, err := root.Busy(p); err != nil || busy {
-				continue
-			}
+		if meta, err := root.Lstat(p); err != nil || meta.Kind != tree.File || idle(root, p) {
+			m.set.Release(p)
 		}
-		m.set.Release(p)
 	}
+}
+
+// idle reports whether it is certain that nobody has p open for writing. To
+// find out it takes a lease for some microseconds, in which a process that
+// opens the file with O_NONBLOCK for writing is refused: it is asked only where
+// no event can tell.
+func idle(root *walk.Root, p tree.Path) bool {
+	busy, err := root.Busy(p)
+	return err == nil && !busy
 }
 
 // advance settles what can be settled and hands work to idle targets.

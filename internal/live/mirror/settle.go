@@ -30,7 +30,7 @@ func (m *Mirror) settle(ctx context.Context, now time.Time) {
 		return // nothing was drained; the next tick tries again
 	}
 	defer root.Close()
-	m.release(root, probes)
+	m.probe(root, probes)
 	for _, c := range m.set.Drain(now) {
 		switch c.Kind {
 		case change.Rescan:

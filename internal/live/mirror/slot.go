@@ -195,9 +195,6 @@ func (m *Mirror) idle(s *slot, now time.Time) {
 func (m *Mirror) finished(r result) {
 	s, now := r.slot, time.Now()
 	s.busy = false
-	for _, p := range r.report.Busy {
-		m.set.Busy(p, now)
-	}
 	if r.err != nil {
 		if !r.job.full {
 			s.queue.Done(change.Outcome{All: true}, now, backoff)
@@ -334,7 +331,8 @@ func (m *Mirror) settled() (bool, error) {
 	if stopped < len(m.targets) {
 		return false, nil
 	}
-	if !failed {
+	m.ruleTrouble()
+	if !failed && m.ruleErr == "" {
 		return true, nil
 	}
 	for _, s := range m.targets {

@@ -6,7 +6,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"lockstep/internal/fs/apply"
 	"lockstep/internal/fs/tree"
@@ -221,19 +220,13 @@ func (w *work) file(p tree.Path, meta tree.Meta, attrs []walk.Xattr, content, as
 		return w.gone(err)
 	}
 	defer f.Close()
-	if w.beingWritten(meta, asIs, func() (bool, error) { return walk.BusyFile(f) }) {
-		w.mu.Lock()
-		w.report.Busy = append(w.report.Busy, p)
-		w.mu.Unlock()
-		return ErrChanged
-	}
 	// The metadata must not be older than the content.
 	if meta, err = walk.StatFile(f); err != nil {
 		return err
 	}
 	var done apply.Copied
 	err = w.retry(p, func() (err error) {
-		done, err = w.dst.CopyFile(p, f, meta, apply.Copy{Xattrs: attrs, Compare: exists, Torn: asIs})
+		done, err = w.dst.CopyFile(p, f, meta, apply.Copy{Xattrs: attrs, Compare: exists, Torn: asIs || !w.opts.Hold})
 		return err
 	})
 	if err != nil {
@@ -242,23 +235,10 @@ func (w *work) file(p tree.Path, meta tree.Meta, attrs []walk.Xattr, content, as
 	if !done.Same {
 		w.count(meta.Size)
 	}
-	if done.Changed && !asIs {
+	if done.Changed && !asIs && w.opts.Hold {
 		return ErrChanged
 	}
 	return nil
-}
-
-// beingWritten reports whether a file had better be left alone. Only files
-// modified within MaxHold are looked at.
-func (w *work) beingWritten(meta tree.Meta, asIs bool, busy func() (bool, error)) bool {
-	if !w.opts.Hold || asIs {
-		return false
-	}
-	if old := time.Since(time.Unix(meta.Mtime.Sec, 0)); w.opts.MaxHold > 0 && old > w.opts.MaxHold {
-		return false
-	}
-	b, err := busy()
-	return err == nil && b
 }
 
 // count notes a file whose content was copied.

@@ -71,7 +71,7 @@ func (d *Directory) Full(ctx context.Context, progress func(Progress)) (Report, 
 		if rep.Deleted > d.opts.MaxDelete {
 			return Report{}, &Error{
 				Err: fmt.Errorf("%d entries would be deleted: %w", rep.Deleted, ErrMaxDelete), Permanent: true,
-				Hint: fmt.Sprintf("look at what a run with --dry-run -v would delete, then start again with --max-delete %d", rep.Deleted),
+				Hint: fmt.Sprintf("if they are meant, start again with --max-delete %d", rep.Deleted),
 			}
 		}
 	}

@@ -119,7 +119,7 @@ func (r *Rsync) Full(ctx context.Context, progress func(Progress)) (Report, erro
 		if rep.Deleted > r.opts.MaxDelete {
 			return Report{}, &Error{
 				Err: fmt.Errorf("%d entries would be deleted: %w", rep.Deleted, ErrMaxDelete), Permanent: true,
-				Hint: fmt.Sprintf("look at what a run with --dry-run -v would delete, then start again with --max-delete %d", rep.Deleted),
+				Hint: fmt.Sprintf("if they are meant, start again with --max-delete %d", rep.Deleted),
 			}
 		}
 	}
@@ -345,7 +345,7 @@ func (r *run) session(o session.Options, job sender.Job, common bool) error {
 	job.OnDeleted = func(string, bool) { deleted++ }
 	job.OnError = r.sourceError
 	if r.opts.Hold {
-		job.Steady = &sender.Steady{Within: r.opts.MaxHold, AsIs: func(p tree.Path) bool { return r.asIs[p] }}
+		job.Steady = &sender.Steady{AsIs: func(p tree.Path) bool { return r.asIs[p] }}
 	}
 	if r.progress != nil {
 		job.OnProgress = func(p sender.Progress) {
@@ -390,9 +390,6 @@ func (r *run) sourceError(p tree.Path, err error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sender.ErrChanged):
 		o.Vanished = append(o.Vanished, p)
-	case errors.Is(err, sender.ErrBusy):
-		o.Vanished = append(o.Vanished, p)
-		r.report.Busy = append(r.report.Busy, p)
 	default:
 		o.Failed[p] = err
 	}

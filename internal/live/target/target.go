@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
@@ -46,7 +45,6 @@ type Report struct {
 	Bytes   int64 // of content sent or copied
 	Wire    int64 // bytes on the wire, both directions; 0 for a directory
 	Entries int   // of the source, counted by a full pass
-	Busy    []tree.Path
 }
 
 // Options shape what is mirrored, the same for all targets of a mirror.
@@ -59,8 +57,7 @@ type Options struct {
 	ACLs       bool
 	Xattrs     bool
 	NumericIDs bool
-	Hold       bool          // leave files alone that are being written
-	MaxHold    time.Duration // files modified longer ago than this are not looked at for writers; 0 = always look
+	Hold       bool // leave the old file when one changes while it is read
 	Rules      *filter.Rules
 
 	Compress     bool

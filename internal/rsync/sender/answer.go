@@ -122,7 +122,7 @@ func (m *run) noSend(ndx int32, path tree.Path, err error) error {
 
 // ioErrorOf is the io_error bit of a failure on one path.
 func ioErrorOf(err error) int {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrBusy) || errors.Is(err, ErrChanged) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, ErrChanged) {
 		return IOErrorVanished
 	}
 	return IOErrorGeneral

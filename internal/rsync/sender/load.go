@@ -192,11 +192,6 @@ func (w *loadWorker) load(l *load) {
 		l.err = &walk.Error{Op: "open", Path: l.dir.Join(l.name), Err: err}
 		return
 	}
-	if w.steady.busy(l.dir.Join(l.name), fd, state) {
-		_ = unix.Close(fd)
-		l.err = ErrBusy
-		return
-	}
 	size := state.size
 	l.size, l.state = size, state
 	if size > smallFile {

@@ -2,27 +2,19 @@ package sender
 
 import (
 	"errors"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"lockstep/internal/fs/tree"
-	"lockstep/internal/fs/walk"
 )
 
-// What OnError hears about a file that Steady kept from being sent.
-var (
-	ErrBusy    = errors.New("is being written")
-	ErrChanged = errors.New("changed while it was being sent")
-)
+// ErrChanged is what OnError hears about a file that Steady kept from arriving.
+var ErrChanged = errors.New("changed while it was being sent")
 
-// Steady has files sent whole or not at all: one that some process has open
-// for writing is left out, with ErrBusy; of one that changes while it is sent,
-// the peer is made to throw away what it got, with ErrChanged.
+// Steady has files arrive as they were at one moment or not at all: of one that
+// changes while it is sent, the peer is made to throw away what it got, with
+// ErrChanged.
 type Steady struct {
-	// Within bounds the search for writers to files modified in this span of
-	// time; 0 looks at all.
-	Within time.Duration
 	// AsIs exempts paths, relative to Root.
 	AsIs func(p tree.Path) bool
 }
@@ -43,15 +35,6 @@ func versionNow(fd int) version {
 		return version{}
 	}
 	return versionOf(&st)
-}
-
-// busy reports whether a file that was just opened should be left out.
-func (s *Steady) busy(p tree.Path, fd int, v version) bool {
-	if s == nil || s.Within > 0 && time.Since(time.Unix(v.mtime, v.mtimeNsec)) > s.Within || s.exempt(p) {
-		return false
-	}
-	busy, err := walk.BusyFD(fd)
-	return err == nil && busy
 }
 
 // changed reports whether a file that was sent is not what was opened. A file
