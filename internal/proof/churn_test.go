@@ -46,7 +46,7 @@ func churnSeeds(t *testing.T) (first, count uint64) {
 	} else {
 		first = number(t, "LOCKSTEP_CHURN_SEED", 1)
 	}
-	return first, number(t, "LOCKSTEP_CHURN_SEEDS", 24)
+	return first, number(t, "LOCKSTEP_CHURN_SEEDS", 21)
 }
 
 func number(t *testing.T, name string, byDefault uint64) uint64 {
@@ -112,7 +112,7 @@ func newChurnRun(t *testing.T, seed uint64, plan churnPlan) *churnRun {
 	r := &churnRun{
 		t: t, plan: plan, rng: rand.New(rand.NewPCG(seed, 3)),
 		churn: harness.NewChurn(t.TempDir(), t.TempDir(), seed),
-		steps: int(number(t, "LOCKSTEP_CHURN_STEPS", 450)),
+		steps: int(number(t, "LOCKSTEP_CHURN_STEPS", 400)),
 		shell: newShell(t), daemon: startDaemon(t, harness.DaemonConfig{}),
 	}
 	r.churn.Xattrs = plan.xattrs

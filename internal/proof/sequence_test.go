@@ -97,20 +97,21 @@ const sequenceStart = `
 // Each sequence ends equal at each kind of target, run one after the other
 // with a mirror that is idle before each.
 func TestShortSequences(t *testing.T) {
-	for _, backend := range []string{"fanotify", "inotify", "poll"} {
-		for _, links := range []bool{false, true} {
-			name, flags := backend, []string{"--watch", backend, "--poll-interval", "50ms"}
-			if links {
-				name, flags = backend+" -H", append(flags, "-H")
-			}
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				if backend == "fanotify" {
-					needRoot(t, "fanotify")
-				}
-				runSequences(t, flags, links)
-			})
+	for _, c := range []struct {
+		backend string
+		links   bool
+	}{{"fanotify", false}, {"fanotify", true}, {"inotify", true}, {"poll", true}} {
+		name, flags := c.backend, []string{"--watch", c.backend, "--poll-interval", "50ms"}
+		if c.links {
+			name, flags = name+" -H", append(flags, "-H")
 		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if c.backend == "fanotify" {
+				needRoot(t, "fanotify")
+			}
+			runSequences(t, flags, c.links)
+		})
 	}
 }
 

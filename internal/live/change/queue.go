@@ -61,7 +61,7 @@ type pend struct {
 type Limits struct {
 	Pending int // past it paths collapse into subtrees; default 100000
 	Batch   int // most items of one batch; default 20000
-	Removes int // most entries that pending items may remove at the target; -1 = no limit
+	Removes int // most entries that may be removed at the target within removalSpan; -1 = no limit
 }
 
 // Queue holds what one target has not acknowledged. At most one batch is out
@@ -77,6 +77,7 @@ type Queue struct {
 	flying  map[tree.Path]*pend
 	outRens []stamped
 	later   []Rename // renames added since the batch was taken
+	spent   []removal
 }
 
 // stamped is a rename with the time of its event.
@@ -296,10 +297,31 @@ func (q *Queue) Removes() int {
 	return n
 }
 
-// Barred reports whether pending removals exceed the limit: items that remove
-// something stay until an operator decides.
-func (q *Queue) Barred() bool {
-	return q.limits.Removes >= 0 && q.Removes() > q.limits.Removes
+// removal is what one batch was allowed to remove.
+type removal struct {
+	at time.Time
+	n  int
+}
+
+// removalSpan is the time over which removals count together: the events of one
+// "rm -r" may come in several batches.
+const removalSpan = 10 * time.Second
+
+// Barred reports whether pending removals, with those of the last ten seconds,
+// exceed the limit: items that remove something stay until an operator decides.
+func (q *Queue) Barred(now time.Time) bool {
+	if q.limits.Removes < 0 {
+		return false
+	}
+	n := q.Removes()
+	if n == 0 {
+		return false
+	}
+	q.spent = slices.DeleteFunc(q.spent, func(r removal) bool { return now.Sub(r.at) > removalSpan })
+	for _, r := range q.spent {
+		n += r.n
+	}
+	return n > q.limits.Removes
 }
 
 // View is what a queue is told of the source when a batch is taken.
@@ -317,7 +339,7 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 		panic("change: Take while a batch is out")
 	}
 	var ps []tree.Path
-	barred := q.Barred()
+	barred := q.Barred(now)
 	for p, n := range q.items {
 		if n.notUntil.After(now) || v.Held != nil && v.Held(p) || barred && n.removes > 0 {
 			continue
@@ -335,6 +357,7 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 		ps = q.withLinks(ps, v.Links)
 	}
 	b := Batch{Items: make([]Item, 0, len(ps)), Oldest: now}
+	removes := 0
 	q.flying = make(map[tree.Path]*pend, len(ps))
 	for _, p := range ps {
 		n := q.items[p]
@@ -342,6 +365,10 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 		q.drop(p)
 		b.Items = append(b.Items, Item{Path: p, Class: n.class, Created: n.created, AsIs: n.asIs, Removes: n.removes})
 		b.Oldest = earlier(b.Oldest, n.since)
+		removes += n.removes
+	}
+	if removes > 0 && q.limits.Removes >= 0 {
+		q.spent = append(q.spent, removal{now, removes})
 	}
 	for _, r := range q.renames {
 		b.Renames = append(b.Renames, r.Rename)

@@ -124,7 +124,28 @@ func TestTooManyRemovalsWaitForAnOperator(t *testing.T) {
 		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Attr, Removes: 1, At: at(0)})
 	}
 	add(q, 0, "new")
-	if got := items(q.Take(at(1), change.View{})); !slices.Equal(got, []tree.Path{"new"}) || !q.Barred() {
-		t.Fatalf("batch %v, barred %v", got, q.Barred())
+	if got := items(q.Take(at(1), change.View{})); !slices.Equal(got, []tree.Path{"new"}) || !q.Barred(at(1)) {
+		t.Fatalf("batch %v, barred %v", got, q.Barred(at(1)))
+	}
+}
+
+func TestRemovalsOfOneSweepCountTogether(t *testing.T) {
+	q := change.NewQueue(change.Limits{Removes: 2})
+	remove := func(s int, p tree.Path) {
+		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Attr, Removes: 1, At: at(s)})
+	}
+	for s, p := range []tree.Path{"a", "b"} {
+		remove(s, p)
+		if got := items(q.Take(at(s), change.View{})); !slices.Equal(got, []tree.Path{p}) {
+			t.Fatalf("batch %v, want %s", got, p)
+		}
+		q.Done(change.Outcome{}, at(s), minute)
+	}
+	remove(2, "c")
+	if !q.Barred(at(2)) {
+		t.Error("a third removal within ten seconds is allowed by a limit of 2")
+	}
+	if q.Barred(at(12)) {
+		t.Error("removals of long ago still count")
 	}
 }

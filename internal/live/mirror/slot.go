@@ -172,7 +172,7 @@ func (m *Mirror) links(p tree.Path, subtree bool) []tree.Path {
 // idle notes that there is nothing to do for s at the moment.
 func (m *Mirror) idle(s *slot, now time.Time) {
 	switch {
-	case s.queue.Barred():
+	case s.queue.Barred(now):
 		if s.status != Waiting {
 			m.failed(s, &target.Error{Err: ErrMaxDelete, Hint: "start again with a larger --max-delete to allow them"}, now)
 			s.changeState(Waiting, now)

@@ -81,6 +81,7 @@ func (p planner) plan() []step {
 		}
 	}
 	first = append(first, p.parents(first)...)
+	last = p.emptied(last)
 	steps := p.compare(first)
 	steps = append(steps, p.renames()...)
 	if p.hardLinks && len(steps) > 0 && len(last) > 0 {
@@ -119,6 +120,19 @@ func (p *planner) compose() {
 	}
 	slices.Reverse(kept)
 	p.moves = kept
+}
+
+// emptied has the old names of renamed directories compared in full where a
+// directory was made again: links leave what they were made from in place.
+func (p *planner) emptied(last []change.Item) []change.Item {
+	for _, r := range p.batch.Renames {
+		if !r.Dir || !p.isDir(r.From) {
+			continue
+		}
+		last = slices.DeleteFunc(last, func(it change.Item) bool { return it.Path == r.From })
+		last = append(last, change.Item{Path: r.From, Class: change.Tree})
+	}
+	return last
 }
 
 func (p *planner) isDir(path tree.Path) bool {

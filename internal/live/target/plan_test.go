@@ -102,6 +102,15 @@ func TestPlan(t *testing.T) {
 			want: ".: content b c .\nc: whole link-dest=../a\n.: content a .",
 		},
 		{
+			name: "a directory made again under the old name is compared in full",
+			disk: disk{"a": -1, "b": -1},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "a", To: "b", Dir: true}},
+				Items:   []change.Item{item("a", change.Content), item("b", change.Attr)},
+			},
+			want: ".: content b .\nb: whole link-dest=../a\n.: a/** .",
+		},
+		{
 			name: "every one of several renames has its session",
 			disk: disk{"x": -1, "y": -1, "z": -1},
 			batch: change.Batch{

@@ -300,7 +300,7 @@ func writeLarge(path string, mib int, rng *rand.Rand) error {
 }
 
 // bursts writes many new files and waits for the last of them to arrive.
-func (b *bench) bursts(s *site, _ *arrival, rng *rand.Rand, r *result) error {
+func (b *bench) bursts(s *site, seen *arrival, rng *rand.Rand, r *result) error {
 	if b.burst == 0 {
 		return nil
 	}
@@ -321,7 +321,8 @@ func (b *bench) bursts(s *site, _ *arrival, rng *rand.Rand, r *result) error {
 	}
 	start := time.Now()
 	arrived := 0
-	err := b.poll("the burst has arrived", func() bool {
+	last := filepath.Join(s.target, names[len(names)-1])
+	err := seen.wait(b.ctx, last, b.limit, func() bool {
 		for ; arrived < len(names); arrived++ {
 			info, err := os.Lstat(filepath.Join(s.target, names[arrived]))
 			if err != nil || info.Size() != sizes[arrived] {
