@@ -122,11 +122,12 @@ func (p *planner) compose() {
 	p.moves = kept
 }
 
-// emptied has the old names of renamed directories compared in full where a
-// directory was made again: links leave what they were made from in place.
+// emptied has the old names of renamed directories compared in full: links
+// leave what they were made from in place, and a directory may be made again
+// under the old name at any moment.
 func (p *planner) emptied(last []change.Item) []change.Item {
 	for _, r := range p.batch.Renames {
-		if !r.Dir || !p.isDir(r.From) {
+		if !r.Dir {
 			continue
 		}
 		last = slices.DeleteFunc(last, func(it change.Item) bool { return it.Path == r.From })

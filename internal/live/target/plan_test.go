@@ -63,7 +63,7 @@ func TestPlan(t *testing.T) {
 				Renames: []change.Rename{{From: "old", To: "x/new", Dir: true}},
 				Items:   []change.Item{item("old", change.Attr), item("x", change.Attr), item("x/new", change.Attr)},
 			},
-			want: ".: content x x/new .\nx/new: whole link-dest=../../old\n.: content old .",
+			want: ".: content x x/new .\nx/new: whole link-dest=../../old\n.: old/** .",
 		},
 		{
 			name: "a renamed large file is linked to its old name",
@@ -99,7 +99,7 @@ func TestPlan(t *testing.T) {
 				Renames: []change.Rename{{From: "a", To: "b", Dir: true}, {From: "b", To: "c", Dir: true}},
 				Items:   []change.Item{item("a", change.Attr), item("b", change.Attr), item("c", change.Attr)},
 			},
-			want: ".: content b c .\nc: whole link-dest=../a\n.: content a .",
+			want: ".: content b c .\nc: whole link-dest=../a\n.: a/** b/** .",
 		},
 		{
 			name: "a directory made again under the old name is compared in full",
@@ -116,7 +116,7 @@ func TestPlan(t *testing.T) {
 			batch: change.Batch{
 				Renames: []change.Rename{{From: "a", To: "x", Dir: true}, {From: "b", To: "y", Dir: true}, {From: "c", To: "z", Dir: true}},
 			},
-			want: ".: content x y z .\nx: whole link-dest=../a\ny: whole link-dest=../b\nz: whole link-dest=../c",
+			want: ".: content x y z .\nx: whole link-dest=../a\ny: whole link-dest=../b\nz: whole link-dest=../c\n.: a/** b/** c/** .",
 		},
 		{
 			name:  "names of one file end in one session",
