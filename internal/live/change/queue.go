@@ -216,14 +216,16 @@ func (q *Queue) Rename(c Change) {
 	_, toCovered := q.covering(to)
 	_, fromCovered := q.covering(from)
 	fresh := old != nil && old.created
-	room := len(q.renames) < maxRenames
-	if room && !toCovered && !fromCovered && !fresh && !q.scanned(from) && q.flying[from] == nil {
-		q.put(from, &pend{gen: q.gen, class: Attr, since: c.At})
-		q.put(to, &pend{gen: q.gen, class: Attr, since: c.At})
+	if !fresh && len(q.renames) < maxRenames {
 		q.renames = append(q.renames, stamped{Rename{from, to, c.Dir}, c.At})
-		return
+		if !toCovered && !fromCovered && !q.scanned(from) && q.flying[from] == nil {
+			q.put(from, &pend{gen: q.gen, class: Attr, since: c.At})
+			q.put(to, &pend{gen: q.gen, class: Attr, since: c.At})
+			return
+		}
 	}
-	// There is nothing to carry over, or what the target has is unknown.
+	// There is nothing to carry over, or what the target has under the old name
+	// is not certain: both ends are compared as well.
 	class := Content
 	if c.Dir {
 		class = Tree
