@@ -73,6 +73,9 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 		m.enqueue(c) // the target will say what is wrong with it
 		return
 	}
+	if !exists && m.cfg.MaxDelete >= 0 {
+		c.Path = topmostMissing(root, c.Path)
+	}
 	known, wasDir := m.index.has(c.Path)
 	c.Dir = meta.IsDir() || !exists && (wasDir || c.Dir)
 	if m.src.Scope.Hidden(c.Path, c.Dir) {
@@ -92,11 +95,27 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 		c.Arrived = true
 		m.discover(root, c.Path)
 	}
-	if m.polls && c.Dir && exists {
+	switch {
+	case !m.polls || !c.Dir || !exists:
+	case c.Path.IsRoot():
 		c.Class = max(c.Class, change.Children)
+	default: // it may have been away for a moment, and targets saw that
+		c.Class = change.Tree
 	}
 	m.enqueue(c)
 	m.linked(c, meta)
+}
+
+// topmostMissing is the highest directory above p that is gone, or p: a target
+// that is told of p removes it with all it holds, and that is what counts.
+func topmostMissing(root *walk.Root, p tree.Path) tree.Path {
+	for up := p.Parent(); !up.IsRoot(); up = up.Parent() {
+		if _, err := root.Lstat(up); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		p = up
+	}
+	return p
 }
 
 // unlinked makes the other names of the file dirty that was known at a path and

@@ -207,7 +207,10 @@ func (w *work) gone(err error) error {
 func (w *work) file(p tree.Path, meta tree.Meta, attrs []walk.Xattr, content, asIs bool) error {
 	have, err := w.dst.Reader().Lstat(p)
 	exists := err == nil && have.Kind == tree.File
-	alike := exists && have.Size == meta.Size && have.Mtime == meta.Mtime
+	// A file that is no longer linked must not stay linked at the target, even
+	// if it looks the same.
+	parted := w.opts.HardLinks && exists && have.Linked() && !meta.Linked()
+	alike := exists && !parted && have.Size == meta.Size && have.Mtime == meta.Mtime
 	if alike && !content && !w.opts.Checksum {
 		return w.unlessDry(func() error { return w.dst.SetMeta(p, meta, attrs) })
 	}
@@ -226,7 +229,7 @@ func (w *work) file(p tree.Path, meta tree.Meta, attrs []walk.Xattr, content, as
 	}
 	var done apply.Copied
 	err = w.retry(p, func() (err error) {
-		done, err = w.dst.CopyFile(p, f, meta, apply.Copy{Xattrs: attrs, Compare: exists, Torn: asIs || !w.opts.Hold})
+		done, err = w.dst.CopyFile(p, f, meta, apply.Copy{Xattrs: attrs, Compare: exists && !parted, Torn: asIs || !w.opts.Hold})
 		return err
 	})
 	if err != nil {
