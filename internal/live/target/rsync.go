@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -171,6 +172,9 @@ func (r *Rsync) Apply(ctx context.Context, b change.Batch) (Report, error) {
 	for _, it := range b.Items {
 		run.asIs[it.Path] = it.AsIs
 	}
+	if r.opts.MaxDelete >= 0 {
+		b.Items = run.counted(b.Items)
+	}
 	if r.noRename || !r.opts.Delete {
 		for i := range b.Renames {
 			run.report.Outcome.Renames[i] = true
@@ -189,6 +193,31 @@ func (r *Rsync) Apply(ctx context.Context, b change.Batch) (Report, error) {
 	}
 	r.prepare(ctx)
 	return run.report, nil
+}
+
+// counted leaves out what is gone together with a directory whose removal is
+// not in the batch, and so has not been counted against --max-delete: the list
+// would ask for the removal of that directory. It stays dirty.
+func (r *run) counted(items []change.Item) []change.Item {
+	listed := make(map[tree.Path]bool, len(items))
+	for _, it := range items {
+		listed[it.Path] = true
+	}
+	gone := func(p tree.Path) bool {
+		_, err := r.root.Lstat(p)
+		return errors.Is(err, fs.ErrNotExist)
+	}
+	return slices.DeleteFunc(slices.Clone(items), func(it change.Item) bool {
+		top := it.Path
+		for up := top.Parent(); !up.IsRoot() && gone(up); up = up.Parent() {
+			top = up
+		}
+		if top == it.Path || listed[top] {
+			return false
+		}
+		r.report.Outcome.Vanished = append(r.report.Outcome.Vanished, it.Path)
+		return true
+	})
 }
 
 // legacy reports whether deletions have to go through listings of directories.
