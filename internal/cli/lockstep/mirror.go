@@ -111,7 +111,7 @@ func (o *mirrorOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.once, "once", false, "bring every target in step, then exit")
 	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "say what a first pass would do, change nothing; implies --once")
 	f.BoolVar(&o.noDelete, "no-delete", false, "never remove anything from a target")
-	f.IntVar(&o.maxDelete, "max-delete", -1, "wait for an operator rather than remove more than `N` entries in one pass or batch (default no limit)")
+	f.IntVar(&o.maxDelete, "max-delete", -1, "wait for an operator rather than remove more than `N` entries in one pass, or within ten seconds (default no limit)")
 	f.Lookup("max-delete").DefValue = "0" // the help text says it
 
 	f.VarP(ruleFlag{&o.rules, "filter"}, "filter", "f", "add a filter rule, as rsync has them; the order of all filter options counts")
