@@ -92,9 +92,7 @@ func StartDaemon(config DaemonConfig) (*Daemon, error) {
 
 func (d *Daemon) files() error {
 	lines := append([]string(nil), d.Lines...)
-	if os.Geteuid() == 0 {
-		lines = append(lines, "uid = root", "gid = root")
-	}
+	lines = append(lines, fmt.Sprintf("uid = %d", os.Getuid()), fmt.Sprintf("gid = %d", os.Getgid()))
 	secrets := filepath.Join(d.Dir, "web.pass")
 	if !d.NoAuth {
 		lines = append(lines, "auth users = "+User, "secrets file = "+secrets)
