@@ -126,3 +126,36 @@ func TestADaemonThatComesAndGoes(t *testing.T) {
 	converge(t, source, d.Path, munged)
 	stopMirror(t, m)
 }
+
+// What happens to one name while its target is away adds up: in particular a
+// directory that is removed and made again must not keep what it held.
+func TestChangesAddUpWhileATargetIsAway(t *testing.T) {
+	for _, backend := range []string{"fanotify", "inotify", "poll"} {
+		t.Run(backend, func(t *testing.T) {
+			t.Parallel()
+			if backend == "fanotify" {
+				needRoot(t, "fanotify")
+			}
+			d := startDaemon(t, harness.DaemonConfig{})
+			source, other, outside := t.TempDir(), t.TempDir(), t.TempDir()
+			sh(t, outside, "for t in a b c d e; do mkdir -p $t/sub/deep; echo $t > $t/sub/f; echo $t > $t/sub/deep/g; done")
+			m := startMirror(t, "--watch", backend, "--poll-interval", "50ms", "--password-file", d.PasswordFile, source, d.URL(), other)
+			check(t, m.WaitInStep(soon, 2))
+			sh(t, source, "mv "+outside+"/* .") // trees whose directories no event has named
+			converge(t, source, d.Path, munged)
+			check(t, d.Crash())
+			for _, script := range []string{
+				"rm -r a/sub; mv b/sub b/gone; rm -r c/sub; mv d x; rm -r e/sub",
+				"mkdir a/sub; mkdir b/sub; echo file > c/sub; mkdir d; echo new > d/sub; mkdir e/sub",
+				"rm -r b/gone; echo new > a/sub/f; rm c/sub; mkdir c/sub; mv x/sub d/deep; rm -r e",
+				"mkdir -p e/sub/deep; rm d/sub; mv d/deep d/sub; rm -r x",
+			} {
+				sh(t, source, script)
+				converge(t, source, other, plain) // so that each step is seen on its own
+			}
+			check(t, d.Start())
+			converge(t, source, d.Path, munged)
+			stopMirror(t, m)
+		})
+	}
+}

@@ -42,9 +42,7 @@ type Daemon struct {
 
 // classicConfig is the configuration that lockstep must run against unchanged,
 // the misspelt line included; module name, port, paths and addresses vary.
-const classicConfig = `uid = nobody
-gid = nobody
-use chroot = no
+const classicConfig = changeUser + `use chroot = no
 max connections = 10
 stric mode = yes
 pid file = %[1]s/rsyncd.pid
@@ -62,6 +60,8 @@ hosts deny = *
 list = false
 %[6]s
 `
+
+const changeUser = "uid = nobody\ngid = nobody\n"
 
 // StartDaemon writes the files of a daemon and starts it. It returns once the
 // daemon greets.
@@ -92,12 +92,18 @@ func StartDaemon(config DaemonConfig) (*Daemon, error) {
 
 func (d *Daemon) files() error {
 	lines := append([]string(nil), d.Lines...)
-	lines = append(lines, fmt.Sprintf("uid = %d", os.Getuid()), fmt.Sprintf("gid = %d", os.Getgid()))
+	config := classicConfig
+	if os.Geteuid() == 0 {
+		lines = append(lines, "uid = root", "gid = root")
+	} else {
+		// A daemon that cannot change its user must not be told to.
+		config = strings.TrimPrefix(config, changeUser)
+	}
 	secrets := filepath.Join(d.Dir, "web.pass")
 	if !d.NoAuth {
 		lines = append(lines, "auth users = "+User, "secrets file = "+secrets)
 	}
-	text := fmt.Sprintf(classicConfig, d.Dir, strings.Join(d.Global, "\n"), d.Module, d.Path, "127.0.0.0/8", strings.Join(lines, "\n"))
+	text := fmt.Sprintf(config, d.Dir, strings.Join(d.Global, "\n"), d.Module, d.Path, "127.0.0.0/8", strings.Join(lines, "\n"))
 	return errors.Join(
 		os.WriteFile(filepath.Join(d.Dir, "rsyncd.conf"), []byte(text), 0o644),
 		os.WriteFile(secrets, []byte(User+":"+Password+"\n"), 0o600),

@@ -1,0 +1,30 @@
+package flist
+
+import "lockstep/internal/fs/tree"
+
+// File is one entry as a receiving side holds it.
+type File struct {
+	Path  tree.Path // below the transfer root, "" for the root itself
+	Index int32     // as requests name it
+	// Meta has what travels: kind, permissions, size, modification time, device
+	// numbers, and owner and group as they are to be here.
+	Meta          tree.Meta
+	Atime, Crtime tree.Time
+
+	Top, Content, Implied bool // of directories (section 1.3); Content: its contents are listed
+	Gone                  bool // a missing argument: the name is to be removed
+	Dup                   bool // a duplicate: its index stands, it is never processed
+	Skip                  bool // the generator's: what is below is left alone
+
+	Target          string // of a symlink
+	Sum             []byte // with -c
+	Group           *LinkGroup
+	Access, Default []byte // ACLs in the kernel's form; nil is none
+	Xattrs          int32  // number of the attribute set, 0 is none
+}
+
+// LinkGroup is the names of one file, in the order of their indexes as far as
+// they are known. It belongs to the generator's goroutine once listed.
+type LinkGroup struct {
+	Members []*File
+}
