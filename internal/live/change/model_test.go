@@ -147,8 +147,11 @@ func (w *world) edit() {
 			gone := w.src.below(p)
 			slices.Reverse(gone)
 			w.src.removeAll(p)
+			if w.IntN(2) == 0 { // the watcher had not come to know what was below
+				gone = gone[len(gone)-1:]
+			}
 			for _, q := range gone {
-				w.dirty(q, change.Attr, false)
+				w.q.Add(change.Change{Kind: change.Dirty, Path: q, Class: change.Attr, Gone: true, At: w.now})
 			}
 		}
 	case 4:
@@ -191,7 +194,7 @@ func (w *world) carryOut() {
 			o.Failed[it.Path] = errors.New("failed")
 			continue
 		}
-		w.src.copyTo(w.dst, it.Path, it.Class == change.Tree)
+		w.src.copyTo(w.dst, it.Path, it.Class == change.Tree || it.Gone)
 	}
 	if lost {
 		o = change.Outcome{All: true}

@@ -14,6 +14,7 @@ type Item struct {
 	Class   Class
 	Created bool // the target has never had it
 	AsIs    bool // read it although it is being written
+	Gone    bool // something else was here before: of a directory nothing is known
 	Removes int  // entries of the source that were there and are gone
 }
 
@@ -51,6 +52,7 @@ type pend struct {
 	class    Class
 	created  bool
 	asIs     bool
+	gone     bool
 	removes  int
 	since    time.Time // oldest event not acknowledged
 	notUntil time.Time // backoff after a failure
@@ -96,7 +98,7 @@ func NewQueue(l Limits) *Queue {
 // Add makes the path of a Dirty change dirty.
 func (q *Queue) Add(c Change) {
 	q.gen++
-	n := &pend{gen: q.gen, class: c.Class, created: c.Created, asIs: c.AsIs, removes: c.Removes, since: c.At}
+	n := &pend{gen: q.gen, class: c.Class, created: c.Created, asIs: c.AsIs, gone: c.Gone, removes: c.Removes, since: c.At}
 	if c.Arrived && c.Dir {
 		n.class = Tree
 	}
@@ -120,6 +122,7 @@ func (q *Queue) put(p tree.Path, n *pend) {
 		n.class = max(n.class, o.class)
 		n.created = n.created || o.created
 		n.asIs = n.asIs || o.asIs
+		n.gone = n.gone || o.gone
 		n.removes += o.removes
 		n.since = earlier(n.since, o.since)
 		n.gen = max(n.gen, o.gen)
@@ -365,7 +368,7 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 		n := q.items[p]
 		q.flying[p] = n
 		q.drop(p)
-		b.Items = append(b.Items, Item{Path: p, Class: n.class, Created: n.created, AsIs: n.asIs, Removes: n.removes})
+		b.Items = append(b.Items, Item{Path: p, Class: n.class, Created: n.created, AsIs: n.asIs, Gone: n.gone, Removes: n.removes})
 		b.Oldest = earlier(b.Oldest, n.since)
 		removes += n.removes
 	}

@@ -89,7 +89,7 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 	m.unlinked(c, meta)
 	removed := m.index.put(c.Path, meta)
 	if !exists {
-		c.Removes = removed
+		c.Gone, c.Removes = true, removed
 	}
 	if (c.Arrived || c.Gone) && c.Dir && exists {
 		c.Arrived = true
@@ -178,7 +178,7 @@ func (m *Mirror) moved(root *walk.Root, c change.Change) {
 	m.src.Scope.Forget(c.Path)
 	fromHidden, toHidden := m.src.Scope.Hidden(c.From, dir), m.src.Scope.Hidden(c.Path, dir)
 	arrival := change.Change{Kind: change.Dirty, Path: c.Path, Class: change.Content, Dir: dir, Created: true, Arrived: true, At: c.At}
-	departure := change.Change{Kind: change.Dirty, Path: c.From, Class: change.Attr, Dir: dir, At: c.At}
+	departure := change.Change{Kind: change.Dirty, Path: c.From, Class: change.Attr, Dir: dir, Gone: true, At: c.At}
 	if fromHidden || toHidden || !known {
 		m.dirty(root, departure)
 		m.dirty(root, arrival)

@@ -80,6 +80,9 @@ func (w *work) directory(it change.Item, meta tree.Meta) error {
 		}
 	}
 	w.touched(it.Path)
+	if it.Gone {
+		it.Class = change.Tree
+	}
 	switch it.Class {
 	case change.Tree:
 		return w.tree(it.Path, false)

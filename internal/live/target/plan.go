@@ -64,6 +64,9 @@ func (p planner) plan() []step {
 	p.compose()
 	var first, last []change.Item
 	for _, it := range p.batch.Items {
+		if it.Gone && p.isDir(it.Path) {
+			it.Class = change.Tree
+		}
 		switch {
 		case p.origin(it.Path):
 			last = append(last, it)
@@ -187,7 +190,7 @@ func (p *planner) compare(items []change.Item) []step {
 	var size int64
 	listed := map[tree.Path]bool{}
 	for _, it := range items {
-		out := sender.Item{Path: it.Path}
+		out := sender.Item{Path: it.Path, NoDir: it.Gone && it.Class != change.Tree}
 		if dir, ok := p.shrunk(it.Path); ok {
 			if !listed[dir] {
 				listed[dir] = true

@@ -1,8 +1,6 @@
 package option
 
-import (
-	"time"
-)
+import "time"
 
 // Set is what a command line of rsync asks for, after implications. Counted
 // options are ints; sizes are in bytes; -1 is "no limit" where 0 means none.
@@ -91,9 +89,6 @@ type Set struct {
 
 	Args []string // what is not an option
 }
-
-// words bounds the info and debug words.
-const words = 32
 
 // Filter is one filter option.
 type Filter struct {

@@ -60,6 +60,11 @@ type Item struct {
 	// protocol 31, which don't know of missing entries.
 	Children bool
 
+	// NoDir says that there was no directory here a moment ago. One that is
+	// there now is not listed: of what it held at the peer nobody knows. OnError
+	// hears ErrChanged.
+	NoDir bool
+
 	// From is another name that the peer has for this file, as it was before
 	// it was renamed: both are listed as names of one file, so that a peer
 	// whose old file is the same links it instead of fetching it. It needs a

@@ -115,6 +115,9 @@ func (p *planner) place(item Item) error {
 	if err != nil || covered || p.hides(item.Path, steps) {
 		return err
 	}
+	if last := steps[max(len(steps)-1, 0):]; item.NoDir && len(last) == 1 && last[0].meta.IsDir() {
+		return ErrChanged
+	}
 	n := p.top
 	for _, s := range steps {
 		n = n.kid(s.name, s.meta)
