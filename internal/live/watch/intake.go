@@ -3,6 +3,7 @@ package watch
 import (
 	"fmt"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,6 +11,16 @@ import (
 const (
 	readSize  = 64 << 10 // bytes asked of the kernel at once; holds hundreds of records
 	keepSpare = 1 << 20  // larger buffers are given back when they are empty
+)
+
+// Pacing. To wake a reader for each record costs those who cause them as much
+// as their own work, on the same file system a target's daemon too. When
+// records keep coming, they are left to gather.
+const (
+	brisk   = 500 * time.Microsecond // between two reads that follow each other at once
+	briskly = 32                     // so many of them are a flood
+	nap     = 1                      // ms that a flood is left alone
+	dense   = 1 << 10                // bytes that have gathered by then if it goes on
 )
 
 // intake drains a kernel queue into memory, so that the kernel's own queue
@@ -33,6 +44,8 @@ func newIntake(fd, stop, limit int) *intake {
 // read runs until the stop descriptor is readable, or reading fails.
 func (in *intake) read() error {
 	fds := []unix.PollFd{{Fd: int32(in.fd), Events: unix.POLLIN}, {Fd: int32(in.stop), Events: unix.POLLIN}}
+	var last time.Time
+	row, napped := 0, false
 	for {
 		if _, err := unix.Poll(fds, -1); err != nil && err != unix.EINTR {
 			return fmt.Errorf("wait for events: %w", err)
@@ -43,18 +56,27 @@ func (in *intake) read() error {
 		if fds[0].Revents == 0 {
 			continue
 		}
-		if err := in.fill(); err != nil {
+		n, err := in.fill()
+		if err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}
 		select {
 		case in.ready <- struct{}{}:
 		default:
 		}
+		now := time.Now()
+		if row++; now.Sub(last) > brisk {
+			row = 0
+		}
+		last = now
+		if napped = row >= briskly || napped && n >= dense; napped {
+			_, _ = unix.Poll(fds[1:], nap)
+		}
 	}
 }
 
-// fill appends what one read gives.
-func (in *intake) fill() error {
+// fill appends what one read gives, n bytes.
+func (in *intake) fill() (n int, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if cap(in.buf)-len(in.buf) < readSize {
@@ -62,18 +84,18 @@ func (in *intake) fill() error {
 		copy(grown, in.buf)
 		in.buf = grown
 	}
-	n, err := unix.Read(in.fd, in.buf[len(in.buf):cap(in.buf)])
+	n, err = unix.Read(in.fd, in.buf[len(in.buf):cap(in.buf)])
 	switch {
 	case err == unix.EAGAIN || err == unix.EINTR:
-		return nil
+		return 0, nil
 	case err != nil:
-		return err
+		return 0, err
 	}
 	in.buf = in.buf[:len(in.buf)+n]
 	if len(in.buf) > in.limit {
 		in.buf, in.lost = in.buf[:0], true // they were hints; a comparison of everything replaces them
 	}
-	return nil
+	return n, nil
 }
 
 // take exchanges what has come in for an empty buffer. lost says that records
