@@ -1,10 +1,13 @@
 package target
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
+	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
 	"lockstep/internal/live/change"
 	"lockstep/internal/rsync/sender"
 )
@@ -46,6 +49,24 @@ func (s step) String() string {
 		}
 	}
 	return b.String()
+}
+
+// Split gives the filter rules of the parts of a full pass.
+func Split(ctx context.Context, root *walk.Root) []*filter.Scope {
+	var scopes []*filter.Scope
+	for _, p := range split(ctx, root, func(tree.Path, bool) bool { return false }) {
+		scopes = append(scopes, (*filter.Scope)(nil).Behind(p.rules))
+	}
+	return scopes
+}
+
+// Share tells how sorted names are dealt out.
+func Share(names []string) (prefix string, classes []string) {
+	prefix, found := buckets(names)
+	if len(found) > 0 {
+		classes = share(found, passParts)
+	}
+	return prefix, classes
 }
 
 // Relative is relative for tests.

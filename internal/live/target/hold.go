@@ -2,8 +2,6 @@ package target
 
 import (
 	"context"
-	"errors"
-	"strings"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/session"
@@ -75,8 +73,7 @@ func (h *holder) drop() {
 // hold ourselves makes room.
 func (r *Rsync) open(ctx context.Context, o session.Options, dir tree.Path) (*session.Session, error) {
 	s, err := r.connect(ctx, o, dir)
-	var se *session.Error
-	if errors.As(err, &se) && r.held.ready != nil && strings.Contains(strings.Join(se.Messages, "\n"), "max connections") {
+	if full(err) && r.held.ready != nil {
 		r.held.drop()
 		return r.connect(ctx, o, dir)
 	}

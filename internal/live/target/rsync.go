@@ -21,7 +21,7 @@ import (
 // Rsync is a target behind an rsync daemon or an rsync over a remote shell.
 // Nothing but rsync is needed there.
 //
-// A full pass is one session over the whole tree. A batch is one session for
+// A full pass is one session over the whole tree, or several, see split. A batch is one session for
 // each of its steps, see plan; the session of the most common step is opened
 // in advance and held, so that a change waits for the file list and the data
 // alone.
@@ -37,6 +37,7 @@ type Rsync struct {
 	noMissing bool // does not take --delete-missing-args
 	noWindow  bool // does not take a modification window of nanoseconds
 	noRename  bool // does not take --link-dest or --hard-links
+	noSplit   bool // a full pass in parts has failed
 }
 
 // missingProtocol is the first that peers with --delete-missing-args speak.
@@ -139,23 +140,43 @@ func (r *Rsync) full(ctx context.Context, dry bool, progress func(Progress)) (Re
 	defer root.Close()
 	run := r.newRun(ctx, root)
 	run.progress = progress
+	parts := []part{{}}
+	if !dry && !r.noSplit && !r.opts.HardLinks && r.opts.BwLimit == 0 {
+		parts = split(ctx, root, r.src.Scope.Hidden)
+	}
+	if len(parts) == 1 {
+		err = run.pass(dry, &parts[0])
+	} else if err = run.inParts(ctx, parts); !lost(err) {
+		r.noSplit = err != nil // whatever it was, the next pass is a plain one
+	}
+	return run.report, r.describe(err)
+}
+
+// pass makes a full pass over one part of the tree.
+func (r *run) pass(dry bool, part *part) error {
 	o := r.base()
 	o.Recurse, o.DryRun, o.Checksum = true, dry, r.opts.Checksum
 	// With hard links and incremental lists, rsync 3.5.0's receiving side waits
 	// for ever when a linked file vanishes or is left out.
 	o.IncRecurse = !r.opts.HardLinks
 	o.IgnoreErrors = false
-	err = run.session(o, sender.Job{Whole: true}, false)
+	job := sender.Job{Whole: true, Scope: r.src.Scope}
+	if part.rules != nil {
+		rules := r.opts.Rules.Behind(part.rules)
+		job.Scope = r.src.Scope.Behind(part.rules)
+		o.Filters = func(protocol int) ([]string, error) { return rules.Wire(protocol, r.opts.Delete, false) }
+	}
+	err := r.session(o, job, false)
 	var se *session.Error
 	if errors.As(err, &se) {
 		switch {
-		case r.learn(se):
-			return r.full(ctx, dry, progress)
-		case se.Code == session.ExitVanished, se.Code == session.ExitPartial && run.blame(se.Messages, nil):
-			err = nil // the paths are known and stay dirty; otherwise do it all again
+		case !part.later && r.learn(se):
+			return r.pass(dry, part)
+		case se.Code == session.ExitVanished, se.Code == session.ExitPartial && r.blame(se.Messages, nil):
+			return nil // the paths are known and stay dirty; otherwise do it all again
 		}
 	}
-	return run.report, r.describe(err)
+	return err
 }
 
 // soft reports whether an exit code says that single paths failed.
@@ -292,7 +313,7 @@ func (r *Rsync) options(s step) session.Options {
 
 // step carries out one step of a batch.
 func (r *run) step(s step) error {
-	job := sender.Job{Dir: s.dir, Whole: s.whole, List: s.list}
+	job := sender.Job{Dir: s.dir, Whole: s.whole, List: s.list, Scope: r.src.Scope}
 	err := r.session(r.options(s), job, s.content && s.dir.IsRoot() && !s.recurses() && !s.linked)
 	var se *session.Error
 	switch {
@@ -318,6 +339,12 @@ func (r *run) step(s step) error {
 // connecting reports whether a session failed before it could do anything.
 func connecting(e *session.Error) bool {
 	return e.Code == session.ExitStartClient || e.Code == session.ExitSocket || e.Code == session.ExitConnTimeout
+}
+
+// lost reports whether a session failed together with its connection.
+func lost(err error) bool {
+	var se *session.Error
+	return errors.As(err, &se) && (connecting(se) || se.Code == session.ExitStream || se.Code == session.ExitTimeout)
 }
 
 // learn notes that the peer does not take an option which we can do without,
@@ -369,7 +396,7 @@ func (r *run) partly(s step, e *session.Error) error {
 
 // session runs one session and adds up what it did.
 func (r *run) session(o session.Options, job sender.Job, common bool) error {
-	job.Root, job.Scope = r.root, r.src.Scope
+	job.Root = r.root
 	deleted := 0
 	job.OnDeleted = func(string, bool) { deleted++ }
 	job.OnError = r.sourceError
@@ -409,7 +436,9 @@ func (r *run) send(o session.Options, job sender.Job, common bool) (sender.Resul
 		return sender.Result{}, err
 	}
 	defer s.Close()
-	r.protocol = s.Protocol()
+	if now := s.Protocol(); now != r.protocol { // sessions beside each other find it the same
+		r.protocol = now
+	}
 	return s.Send(r.ctx, job)
 }
 

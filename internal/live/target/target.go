@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 
 	"lockstep/internal/fs/filter"
@@ -45,6 +46,17 @@ type Report struct {
 	Bytes   int64 // of content sent or copied
 	Wire    int64 // bytes on the wire, both directions; 0 for a directory
 	Entries int   // of the source, counted by a full pass
+}
+
+// add adds up what two passes over different parts did.
+func (r *Report) add(o Report) {
+	maps.Copy(r.Outcome.Failed, o.Outcome.Failed)
+	r.Outcome.Vanished = append(r.Outcome.Vanished, o.Outcome.Vanished...)
+	r.Files += o.Files
+	r.Deleted += o.Deleted
+	r.Bytes += o.Bytes
+	r.Wire += o.Wire
+	r.Entries += o.Entries
 }
 
 // Options shape what is mirrored, the same for all targets of a mirror.
