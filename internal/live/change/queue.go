@@ -503,6 +503,28 @@ func follow(p tree.Path, renames []Rename) tree.Path {
 	return p
 }
 
+// maxChain bounds the renames that Moving looks at.
+const maxChain = 64
+
+// Moving is when the last rename was seen whose new name exists no more: what
+// was renamed probably has another name by now, which a rename still to come
+// will tell.
+func (q *Queue) Moving(exists func(tree.Path) bool) (at time.Time, ok bool) {
+	if len(q.renames) > maxChain {
+		return at, false
+	}
+	names := make([]Rename, len(q.renames))
+	for i, r := range q.renames {
+		names[i] = r.Rename
+	}
+	for i, r := range q.renames {
+		if !exists(follow(r.To, names[i+1:])) {
+			at, ok = r.at, true
+		}
+	}
+	return at, ok
+}
+
 // Behind is the number of paths and renames not acknowledged.
 func (q *Queue) Behind() int {
 	return len(q.items) + len(q.flying) + len(q.renames) + len(q.outRens)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
 	"lockstep/internal/live/change"
 	"lockstep/internal/live/target"
 )
@@ -33,6 +34,7 @@ type slot struct {
 	failing time.Time // since when tries have failed; zero if the last did not
 	tries   int
 	retryAt time.Time
+	moveAt  time.Time   // until when a batch waits for renames to go on; see moving
 	last    TargetState // the counters and the last error
 	lastErr error
 	done    bool // with Once: finished, one way or the other
@@ -121,6 +123,9 @@ func (s *slot) due() time.Time {
 	if !s.retryAt.IsZero() {
 		return s.retryAt
 	}
+	if !s.moveAt.IsZero() {
+		return s.moveAt
+	}
 	t, _ := s.queue.Next()
 	return t
 }
@@ -138,6 +143,9 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 		s.jobs <- job{full: true}
 		return
 	}
+	if m.moving(s, now) {
+		return
+	}
 	v := change.View{Held: m.set.Held}
 	if m.cfg.HardLinks {
 		v.Links = m.links
@@ -152,6 +160,35 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 	}
 	s.busy = true
 	s.jobs <- job{batch: b}
+}
+
+// chainWait is how long a renamed thing that is not where it should be is
+// expected to turn up under yet another name.
+const chainWait = 50 * time.Millisecond
+
+// moving reports whether a batch is to wait, since renames are following each
+// other: what has gone on is to be carried over in one step.
+func (m *Mirror) moving(s *slot, now time.Time) bool {
+	s.moveAt = time.Time{}
+	var root *walk.Root
+	at, ok := s.queue.Moving(func(p tree.Path) bool {
+		if root == nil {
+			var err error
+			if root, err = m.src.Open(); err != nil {
+				return true // whoever takes the batch will say so
+			}
+		}
+		_, err := root.Lstat(p)
+		return err == nil
+	})
+	if root != nil {
+		root.Close()
+	}
+	if !ok || now.Sub(at) >= chainWait {
+		return false
+	}
+	s.moveAt = at.Add(chainWait)
+	return true
 }
 
 // links are the other names of a hard-linked file, or of all those in a
