@@ -197,7 +197,7 @@ func (w *world) carryOut() {
 		w.src.copyTo(w.dst, it.Path, it.Class == change.Tree || it.Gone)
 	}
 	if lost {
-		o = change.Outcome{All: true}
+		o = change.Outcome{All: true, Again: w.IntN(2) == 0}
 	}
 	w.q.Done(o, w.now, func(int) time.Duration { return time.Millisecond })
 }

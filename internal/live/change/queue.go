@@ -31,6 +31,7 @@ type Batch struct {
 	Renames []Rename
 	Items   []Item
 	Oldest  time.Time // when the oldest event in it was read
+	Again   int       // how many batches before it ended with Outcome.Again
 }
 
 // Empty reports whether there is nothing to do.
@@ -41,6 +42,7 @@ func (b Batch) Empty() bool { return len(b.Items) == 0 && len(b.Renames) == 0 }
 type Outcome struct {
 	All       bool                // nothing was acknowledged
 	Untouched bool                // nothing was even begun
+	Again     bool                // nothing was acknowledged: what was renamed has gone on, its names are to be taken together
 	Failed    map[tree.Path]error // items, or paths below Tree items, to be tried again
 	Vanished  []tree.Path         // seen changing while read: dirty again, without blame
 	Renames   map[int]bool        // indexes of Renames that were not carried out
@@ -79,6 +81,7 @@ type Queue struct {
 	flying  map[tree.Path]*pend
 	outRens []stamped
 	later   []Rename // renames added since the batch was taken
+	again   int      // see Batch.Again
 	spent   []removal
 }
 
@@ -361,7 +364,7 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 	if v.Links != nil {
 		ps = q.withLinks(ps, v.Links)
 	}
-	b := Batch{Items: make([]Item, 0, len(ps)), Oldest: now}
+	b := Batch{Items: make([]Item, 0, len(ps)), Oldest: now, Again: q.again}
 	removes := 0
 	q.flying = make(map[tree.Path]*pend, len(ps))
 	for _, p := range ps {
@@ -437,8 +440,12 @@ type Backoff func(n int) time.Duration
 func (q *Queue) Done(o Outcome, now time.Time, wait Backoff) {
 	flying, out := q.flying, q.out
 	q.flying, q.out = nil, Batch{}
-	if o.Untouched {
-		o.All = true
+	o.All = o.All || o.Untouched || o.Again
+	q.again++
+	if !o.Again {
+		q.again = 0
+	}
+	if o.Untouched || o.Again {
 		q.renames = append(q.outRens, q.renames...)
 	}
 	broken := o.All && !o.Untouched

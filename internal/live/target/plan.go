@@ -125,6 +125,32 @@ func (p *planner) compose() {
 	p.moves = kept
 }
 
+// maxAgain is how often in a row a batch is given back because what it renames
+// has gone on.
+const maxAgain = 3
+
+// gone reports whether something that the batch renames is not at its new name
+// any more: if its old name were brought in step now, the target would lose
+// what the next name can be made from.
+func (p *planner) gone() bool {
+	if p.batch.Again >= maxAgain {
+		return false
+	}
+	rs := p.batch.Renames
+	for i, r := range rs {
+		to := r.To
+		for _, later := range rs[i+1:] {
+			if to.Within(later.From) {
+				to = to.Rebase(later.From, later.To)
+			}
+		}
+		if _, err := p.lstat(to); errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
 // emptied has the old names of renamed directories compared in full: links
 // leave what they were made from in place, and a directory may be made again
 // under the old name at any moment.
@@ -154,9 +180,10 @@ func (p *planner) fileMoved(it change.Item) bool {
 	return slices.ContainsFunc(p.moves, func(m move) bool { return !m.dir && m.to == it.Path })
 }
 
-// dirMoved reports whether it is the new name of a moved directory.
+// dirMoved reports whether it is, or lies below, the new name of a moved
+// directory.
 func (p *planner) dirMoved(it change.Item) bool {
-	return slices.ContainsFunc(p.moves, func(m move) bool { return m.dir && m.to == it.Path })
+	return slices.ContainsFunc(p.moves, func(m move) bool { return m.dir && it.Path.Within(m.to) })
 }
 
 // renamedFile reports whether it is the new name of a file.

@@ -205,6 +205,10 @@ func (r *Rsync) Apply(ctx context.Context, b change.Batch) (Report, error) {
 	p := planner{lstat: root.Lstat, batch: b, legacy: r.legacy(), hardLinks: r.opts.HardLinks}
 	steps := p.plan()
 	for i, s := range steps {
+		if p.gone() {
+			run.report.Outcome = change.Outcome{Again: true}
+			break
+		}
 		if err := run.step(s); err != nil {
 			if i == 0 && run.report.Wire == 0 {
 				run.report.Outcome = change.Outcome{Untouched: true}

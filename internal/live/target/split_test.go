@@ -36,7 +36,7 @@ func TestEveryPathBelongsToOnePartOfAPass(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			grow(t, dir, 700, dirs...)
+			grow(t, dir, 900, dirs...)
 			grow(t, dir, 3, "")
 			root, err := walk.OpenRoot(dir)
 			if err != nil {
