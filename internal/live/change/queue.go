@@ -400,7 +400,7 @@ func (q *Queue) withLinks(ps []tree.Path, links func(tree.Path, bool) []tree.Pat
 		if class > Content {
 			class = Attr
 		}
-		for _, name := range links(p, o.class == Tree) {
+		for _, name := range links(p, o.class == Tree || o.gone) {
 			if _, covered := q.covering(name); have[name] || covered {
 				continue
 			}
