@@ -26,6 +26,7 @@ var house = [][]string{
 	{"internal/proof", "internal/proof/benchlive"},
 	{"internal/proof/harness"},
 	{"internal/cli/lockstep", "internal/cli/rsync", "internal/cli/inotify"},
+	{"internal/cli/eventline"},
 	{"internal/ops/config", "internal/ops/report", "internal/ops/web", "internal/ops/service", "internal/ops/doctor"},
 	{"internal/live/mirror"},
 	{"internal/live/target"},

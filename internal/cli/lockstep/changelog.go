@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"lockstep/internal/cli/eventline"
 	"lockstep/internal/fs/tree"
 )
 
@@ -19,11 +20,11 @@ const maxUnlogged = 1 << 16
 // are counted and the count takes their place in the file.
 type changeLog struct {
 	file   *os.File
-	format *lineFormat
+	format *eventline.Format
 	fail   func(error) // told once
 
 	mu    sync.Mutex
-	queue []loggedEvent
+	queue []eventline.Event
 	lost  int
 
 	wake chan struct{} // room for one
@@ -33,7 +34,7 @@ type changeLog struct {
 
 // openChangeLog opens the file for appending, made with mode 0600 as
 // inotifywait does, and starts the writing goroutine; close ends it.
-func openChangeLog(name string, format *lineFormat, fail func(error)) (*changeLog, error) {
+func openChangeLog(name string, format *eventline.Format, fail func(error)) (*changeLog, error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("log file: %w", err)
@@ -44,7 +45,7 @@ func openChangeLog(name string, format *lineFormat, fail func(error)) (*changeLo
 	return l, nil
 }
 
-func (l *changeLog) add(ev loggedEvent) {
+func (l *changeLog) add(ev eventline.Event) {
 	l.mu.Lock()
 	if len(l.queue) < maxUnlogged {
 		l.queue = append(l.queue, ev)
@@ -88,7 +89,7 @@ func (l *changeLog) write() {
 	l.mu.Unlock()
 	var b []byte
 	for _, ev := range queue {
-		b = l.format.appendLine(b, ev)
+		b = l.format.Append(b, ev)
 		if len(b) > 1<<20 {
 			l.flush(b)
 			b = b[:0]

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"lockstep/internal/cli/eventline"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/watch"
 )
@@ -94,8 +95,8 @@ var printedNames = []struct {
 }
 
 // logEvent is ev as the lines of a log: one, or two for a rename.
-func logEvent(source string, ev watch.Event, at time.Time) []loggedEvent {
-	var lines []loggedEvent
+func logEvent(source string, ev watch.Event, at time.Time) []eventline.Event {
+	var lines []eventline.Event
 	if ev.Op&watch.Rename != 0 {
 		lines = append(lines, logged(source, ev.From, watch.MovedFrom, ev, at))
 		ev.Op = ev.Op&^watch.Rename | watch.MovedTo
@@ -103,18 +104,18 @@ func logEvent(source string, ev watch.Event, at time.Time) []loggedEvent {
 	return append(lines, logged(source, ev.Path, ev.Op, ev, at))
 }
 
-func logged(source string, p tree.Path, op watch.Op, ev watch.Event, at time.Time) loggedEvent {
-	l := loggedEvent{watched: strings.TrimSuffix(source, "/") + "/", cookie: ev.Cookie, at: at, name: p.Base()}
+func logged(source string, p tree.Path, op watch.Op, ev watch.Event, at time.Time) eventline.Event {
+	l := eventline.Event{Watched: strings.TrimSuffix(source, "/") + "/", Cookie: ev.Cookie, At: at, Name: p.Base()}
 	if dir := p.Parent(); !dir.IsRoot() {
-		l.watched += string(dir) + "/"
+		l.Watched += string(dir) + "/"
 	}
 	for _, n := range printedNames {
 		if op&n.op != 0 {
-			l.events = append(l.events, n.name)
+			l.Names = append(l.Names, n.name)
 		}
 	}
 	if ev.Dir {
-		l.events = append(l.events, "ISDIR")
+		l.Names = append(l.Names, "ISDIR")
 	}
 	return l
 }

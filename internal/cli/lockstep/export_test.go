@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"lockstep/internal/cli/eventline"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
@@ -14,12 +15,10 @@ import (
 
 // What the tests of this package reach beyond Main.
 var (
-	Strftime       = strftime
 	ParseBandwidth = parseBandwidth
 	ParseDuration  = parseDuration
 	ByteCount      = byteCount
 	Count          = count[int]
-	CompileFormat  = compileFormat
 	LogEvent       = logEvent
 	ParseEvents    = parseEvents
 	HintOf         = hintOf
@@ -27,13 +26,9 @@ var (
 	Outside        = outside
 )
 
-// MaxTimeWidth bounds a field width.
-const MaxTimeWidth = maxTimeWidth
-
 // The types behind them.
 type (
 	Message     = message
-	LoggedEvent = loggedEvent
 	BatchRecord = batchRecord
 	Board       = board
 )
@@ -48,8 +43,6 @@ func MessageText(m message) string { return m.text }
 
 // MessageObject is m for --json.
 func MessageObject(m message) any { return m.object }
-
-func (f *lineFormat) AppendLine(b []byte, ev loggedEvent) []byte { return f.appendLine(b, ev) }
 
 func (b *board) Batch(now time.Time, name string, r mirror.BatchReport) { b.batch(now, name, r) }
 func (b *board) Take(now time.Time, all bool) ([]message, time.Time)    { return b.take(now, all) }
@@ -112,7 +105,7 @@ func StartReporter(out, errs io.Writer) (l mirror.Listener, done func()) {
 
 // OpenLog opens a log of changes; done writes what is left.
 func OpenLog(name, format, source string) (add func(watch.Event), done func(), err error) {
-	f, err := compileFormat(format, defaultTimeFmt)
+	f, err := eventline.Compile(format, defaultTimeFmt)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/cli/eventline"
 	"lockstep/internal/cli/lockstep"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/watch"
@@ -15,13 +16,13 @@ var logTime = time.Date(2010, 4, 15, 0, 29, 7, 0, time.UTC)
 // logLines are the lines that the log gets for one event.
 func logLines(t *testing.T, format, timefmt, source string, ev watch.Event) string {
 	t.Helper()
-	f, err := lockstep.CompileFormat(format, timefmt)
+	f, err := eventline.Compile(format, timefmt)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var b []byte
 	for _, l := range lockstep.LogEvent(source, ev, logTime) {
-		b = f.AppendLine(b, l)
+		b = f.Append(b, l)
 	}
 	return string(b)
 }
@@ -94,7 +95,7 @@ func TestLogLines(t *testing.T) {
 
 func TestFormatsThatAreRefused(t *testing.T) {
 	for _, format := range []string{"", strings.Repeat("x", 4097)} {
-		if _, err := lockstep.CompileFormat(format, ""); err == nil {
+		if _, err := eventline.Compile(format, ""); err == nil {
 			t.Errorf("a format of %d bytes is accepted", len(format))
 		}
 	}
@@ -123,12 +124,12 @@ func FuzzFormat(f *testing.F) {
 		f.Add(format, "%d/%m", "dir/name\n")
 	}
 	f.Fuzz(func(t *testing.T, format, timefmt, name string) {
-		compiled, err := lockstep.CompileFormat(format, timefmt)
+		compiled, err := eventline.Compile(format, timefmt)
 		if err != nil {
 			return
 		}
 		for _, l := range lockstep.LogEvent("/src", watch.Event{Op: watch.Rename | watch.CloseWrite, Path: tree.Path(name)}, logTime) {
-			line := compiled.AppendLine(nil, l)
+			line := compiled.Append(nil, l)
 			if end := line[len(line)-1]; end != '\n' && end != 0 {
 				t.Fatalf("a line ends with %q", end)
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"lockstep/internal/cli/eventline"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
@@ -243,7 +244,7 @@ func (o *mirrorOptions) openLog(dirs []string, rep *reporter) (*changeLog, error
 	if err := outside("log file", o.logFile, dirs); err != nil {
 		return nil, err
 	}
-	format, err := compileFormat(cmp.Or(o.logFormat, defaultLogFormat), cmp.Or(o.logTimeFormat, defaultTimeFmt))
+	format, err := eventline.Compile(cmp.Or(o.logFormat, defaultLogFormat), cmp.Or(o.logTimeFormat, defaultTimeFmt))
 	if err != nil {
 		return nil, err
 	}

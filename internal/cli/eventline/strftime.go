@@ -1,4 +1,4 @@
-package lockstep
+package eventline
 
 import (
 	"strconv"
@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// strftime formats t as strftime(3) does in the C locale, glibc's flags
+// Strftime formats t as Strftime(3) does in the C locale, glibc's flags
 // (`_-0^#`), field widths and the E and O modifiers included. What it doesn't
 // know is copied as it stands, as glibc does.
-func strftime(format string, t time.Time) string {
+func Strftime(format string, t time.Time) string {
 	out := make([]byte, 0, 2*len(format)+16)
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
@@ -92,7 +92,7 @@ var composedTimes = map[byte]string{
 
 func (s timeSpec) expand(t time.Time) (string, bool) {
 	if format, ok := composedTimes[s.conv]; ok {
-		return s.text(strftime(format, t)), true
+		return s.text(Strftime(format, t)), true
 	}
 	if text, ok := s.names(t); ok {
 		return text, true

@@ -1,4 +1,4 @@
-package lockstep_test
+package eventline_test
 
 import (
 	"os/exec"
@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"lockstep/internal/cli/lockstep"
+	"lockstep/internal/cli/eventline"
 )
 
 func TestStrftimeFollowsTheCLocale(t *testing.T) {
@@ -36,7 +36,7 @@ func TestStrftimeFollowsTheCLocale(t *testing.T) {
 		"plain":               "plain",
 		"":                    "",
 	} {
-		if got := lockstep.Strftime(format, at); got != want {
+		if got := eventline.Strftime(format, at); got != want {
 			t.Errorf("strftime(%q) = %q, want %q", format, got, want)
 		}
 	}
@@ -55,7 +55,7 @@ func TestStrftimeWeeksAtTheEdgesOfYears(t *testing.T) {
 		{2012, 1, 1, "2011 11 52 01 00 001 7"},
 	} {
 		at := time.Date(c.y, time.Month(c.m), c.d, 12, 0, 0, 0, time.UTC)
-		if got := lockstep.Strftime("%G %g %V %U %W %j %u", at); got != c.want {
+		if got := eventline.Strftime("%G %g %V %U %W %j %u", at); got != c.want {
 			t.Errorf("%s: %s, want %s", at.Format(time.DateOnly), got, c.want)
 		}
 	}
@@ -79,7 +79,7 @@ func TestStrftimeAgreesWithTheCLibrary(t *testing.T) {
 	}
 	for i, want := range strings.Split(strings.TrimSuffix(string(out), "\n"), "\n") {
 		at := time.Unix(86399*64*int64(i), 0).UTC()
-		if got := lockstep.Strftime(format, at); got != want {
+		if got := eventline.Strftime(format, at); got != want {
 			t.Fatalf("at %s\n got %s\nwant %s", strconv.FormatInt(at.Unix(), 10), got, want)
 		}
 	}
@@ -91,7 +91,7 @@ func FuzzStrftime(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, format string, seconds int64) {
 		at := time.Unix(seconds%(1<<40), 0).UTC()
-		if got := lockstep.Strftime(format, at); len(got) > (len(format)+1)*(lockstep.MaxTimeWidth+64) {
+		if got := eventline.Strftime(format, at); len(got) > (len(format)+1)*(eventline.MaxTimeWidth+64) {
 			t.Fatalf("%d bytes of format gave %d bytes", len(format), len(got))
 		}
 	})

@@ -1,4 +1,4 @@
-package lockstep
+package eventline
 
 import (
 	"errors"
@@ -16,10 +16,10 @@ const (
 	maxLogLine = 64 << 10
 )
 
-// lineFormat is a compiled --format: inotifywait's conversions (inotify-tools
+// Format is a compiled --format: inotifywait's conversions (inotify-tools
 // 5), with one difference: names are escaped where they would break a line,
 // unless the format has a %0, which says that a program reads it.
-type lineFormat struct {
+type Format struct {
 	parts   []formatPart
 	timefmt string
 	raw     bool // names as they are
@@ -32,24 +32,24 @@ type formatPart struct {
 	between string
 }
 
-// loggedEvent is what one line tells.
-type loggedEvent struct {
-	watched string   // %w: the directory, with a final slash
-	name    string   // %f: the name in it, empty for the directory itself
-	events  []string // %e
-	cookie  uint32   // %c
-	at      time.Time
+// Event is what one line tells.
+type Event struct {
+	Watched string   // %w: the directory, with a final slash, or what is watched as it was named
+	Name    string   // %f: the name in it, empty for the directory itself
+	Names   []string // %e
+	Cookie  uint32   // %c
+	At      time.Time
 }
 
-// compileFormat reads a format string.
-func compileFormat(format, timefmt string) (*lineFormat, error) {
+// Compile reads a format string.
+func Compile(format, timefmt string) (*Format, error) {
 	switch {
 	case format == "":
 		return nil, errors.New("format: empty, every line would be")
 	case len(format) > maxFormat:
 		return nil, fmt.Errorf("format: %d bytes long, the most is %d", len(format), maxFormat)
 	}
-	f := &lineFormat{timefmt: timefmt}
+	f := &Format{timefmt: timefmt}
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {
 			f.literal(format[i : i+1])
@@ -80,7 +80,7 @@ func compileFormat(format, timefmt string) (*lineFormat, error) {
 	return f, nil
 }
 
-func (f *lineFormat) literal(s string) {
+func (f *Format) literal(s string) {
 	if n := len(f.parts); n > 0 && f.parts[n-1].conv == 0 {
 		f.parts[n-1].literal += s
 		return
@@ -88,24 +88,24 @@ func (f *lineFormat) literal(s string) {
 	f.parts = append(f.parts, formatPart{literal: s})
 }
 
-// appendLine appends the line for ev to b. A newline ends it, unless the
+// Append appends the line for ev to b. A newline ends it, unless the
 // format ends its lines itself, with %0 or %n.
-func (f *lineFormat) appendLine(b []byte, ev loggedEvent) []byte {
+func (f *Format) Append(b []byte, ev Event) []byte {
 	start := len(b)
 	for _, p := range f.parts {
 		switch p.conv {
 		case 0:
 			b = append(b, p.literal...)
 		case 'w':
-			b = f.appendName(b, ev.watched)
+			b = f.appendName(b, ev.Watched)
 		case 'f':
-			b = f.appendName(b, ev.name)
+			b = f.appendName(b, ev.Name)
 		case 'e':
-			b = append(b, strings.Join(ev.events, p.between)...)
+			b = append(b, strings.Join(ev.Names, p.between)...)
 		case 'T':
-			b = append(b, strftime(f.timefmt, ev.at)...)
+			b = append(b, Strftime(f.timefmt, ev.At)...)
 		case 'c':
-			b = strconv.AppendUint(b, uint64(ev.cookie), 16)
+			b = strconv.AppendUint(b, uint64(ev.Cookie), 16)
 		}
 	}
 	if len(b)-start > maxLogLine {
@@ -119,7 +119,7 @@ func (f *lineFormat) appendLine(b []byte, ev loggedEvent) []byte {
 
 // appendName appends a name. As in rsync's messages, a byte that would break
 // the line is written as \# and three octal digits.
-func (f *lineFormat) appendName(b []byte, name string) []byte {
+func (f *Format) appendName(b []byte, name string) []byte {
 	if f.raw {
 		return append(b, name...)
 	}

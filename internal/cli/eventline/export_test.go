@@ -1,0 +1,4 @@
+package eventline
+
+// MaxTimeWidth bounds a field width.
+const MaxTimeWidth = maxTimeWidth
