@@ -153,8 +153,14 @@ func (p *planner) gone() bool {
 
 // emptied has the old names of renamed directories compared in full: links
 // leave what they were made from in place, and a directory may be made again
-// under the old name at any moment.
+// under the old name at any moment. The old names of files are compared again,
+// too: an item that covers them has been before the links were made.
 func (p *planner) emptied(last []change.Item) []change.Item {
+	for _, m := range p.moves {
+		if !m.dir && !slices.ContainsFunc(last, func(it change.Item) bool { return it.Path == m.from }) {
+			last = append(last, change.Item{Path: m.from, Class: change.Content})
+		}
+	}
 	for _, r := range p.batch.Renames {
 		if !r.Dir {
 			continue

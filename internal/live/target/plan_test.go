@@ -57,6 +57,30 @@ func TestPlan(t *testing.T) {
 			want:  ".: d/** .",
 		},
 		{
+			name: "a file renamed out of a subtree that is compared leaves no name behind",
+			disk: disk{"d": -1, "f": big},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "d/f", To: "f"}},
+				Items:   []change.Item{item("d", change.Tree), item("f", change.Attr)},
+			},
+			want: ".: d/** .\n.: linked f<-d/f .\n.: content d/f\n.: f .",
+		},
+		{
+			name:  "a name that was gone is compared in full when it is a directory again",
+			disk:  disk{"d": -1, "f": 5},
+			batch: change.Batch{Items: []change.Item{{Path: "d", Class: change.Attr, Gone: true}, {Path: "f", Class: change.Content, Gone: true}}},
+			want:  ".: content f .\n.: d/** .",
+		},
+		{
+			name: "what is pending below a renamed directory waits for it",
+			disk: disk{"new": -1, "new/sub": -1},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "old", To: "new", Dir: true}},
+				Items:   []change.Item{item("new", change.Attr), item("new/sub", change.Tree), item("old", change.Attr)},
+			},
+			want: ".: content new .\nnew: whole link-dest=../old\n.: old/** .",
+		},
+		{
 			name: "a renamed directory goes as links, then the old name is removed",
 			disk: disk{"x": -1, "x/new": -1},
 			batch: change.Batch{
