@@ -122,12 +122,25 @@ func topmostMissing(root *walk.Root, p tree.Path) tree.Path {
 // is no longer there: it may have been written through this name before.
 func (m *Mirror) unlinked(c change.Change, now tree.Meta) {
 	was, ok := m.index.inode[c.Path]
-	if !ok || c.Class < change.Content || was == now.Inode() {
+	if ok && c.Class >= change.Content && was != now.Inode() {
+		m.displaced(c.Path, c.At)
+	}
+	if len(m.index.inode) == 0 || now.Exists() || !c.Dir {
 		return
 	}
-	for p := range m.index.links[was] {
-		if p != c.Path {
-			m.enqueue(change.Change{Kind: change.Dirty, Path: p, Class: change.Content, At: c.At})
+	for p := range m.index.inode {
+		if p.Below(c.Path) {
+			m.displaced(p, c.At)
+		}
+	}
+}
+
+// displaced makes the other names of the file dirty that was known at p. With
+// hard links a target may have been sent, as theirs, what is at p now.
+func (m *Mirror) displaced(p tree.Path, at time.Time) {
+	for q := range m.index.links[m.index.inode[p]] {
+		if q != p {
+			m.enqueue(change.Change{Kind: change.Dirty, Path: q, Class: change.Content, At: at})
 		}
 	}
 }
@@ -184,6 +197,7 @@ func (m *Mirror) moved(root *walk.Root, c change.Change) {
 		m.dirty(root, arrival)
 		return
 	}
+	m.displaced(c.Path, c.At)
 	m.index.rename(c.From, c.Path)
 	meta, err := root.Lstat(c.Path)
 	if err == nil {
