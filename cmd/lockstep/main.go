@@ -9,20 +9,22 @@ import (
 	"os"
 	"path/filepath"
 
+	"lockstep/internal/cli/inotify"
 	"lockstep/internal/cli/lockstep"
 )
 
-// face runs one command line; args are the words after the program's name.
-type face func(args []string, in io.Reader, out, errs io.Writer) int
+// face runs one command line; name is the program's as typed, args are the
+// words after it.
+type face func(name string, args []string, in io.Reader, out, errs io.Writer) int
 
 // faces are the programs that lockstep stands in for. Those without a function
 // have their name reserved: it must not be taken for a word of lockstep's own.
 var faces = map[string]face{
 	"rsync":         nil,
-	"inotifywait":   nil,
-	"inotifywatch":  nil,
-	"fsnotifywait":  nil,
-	"fsnotifywatch": nil,
+	"inotifywait":   inotify.Main,
+	"inotifywatch":  inotify.Main,
+	"fsnotifywait":  inotify.Main,
+	"fsnotifywatch": inotify.Main,
 }
 
 func main() {
@@ -35,7 +37,7 @@ func run(argv []string, in io.Reader, out, errs io.Writer) int {
 	if len(argv) > 0 {
 		args = argv[1:]
 		if f, ok := faces[filepath.Base(argv[0])]; ok {
-			return show(f, filepath.Base(argv[0]), args, in, out, errs)
+			return show(f, argv[0], args, in, out, errs)
 		}
 	}
 	if len(args) > 0 {
@@ -48,8 +50,8 @@ func run(argv []string, in io.Reader, out, errs io.Writer) int {
 
 func show(f face, name string, args []string, in io.Reader, out, errs io.Writer) int {
 	if f == nil {
-		fmt.Fprintf(errs, "lockstep: error: this release does not have the %s face yet\n", name)
+		fmt.Fprintf(errs, "lockstep: error: this release does not have the %s face yet\n", filepath.Base(name))
 		return lockstep.ExitUnsupported
 	}
-	return f(args, in, out, errs)
+	return f(name, args, in, out, errs)
 }

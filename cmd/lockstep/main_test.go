@@ -16,8 +16,8 @@ func TestTheFaceIsPickedByNameThenByTheFirstWord(t *testing.T) {
 		says string
 	}{
 		{"called as rsync", []string{"/usr/bin/rsync", "-a", "src", "dst"}, lockstep.ExitUnsupported, "the rsync face"},
-		{"called as inotifywait", []string{"inotifywait", "-m", "."}, lockstep.ExitUnsupported, "the inotifywait face"},
-		{"a face as the first word", []string{"lockstep", "fsnotifywatch", "."}, lockstep.ExitUnsupported, "the fsnotifywatch face"},
+		{"called as inotifywait", []string{"/usr/bin/inotifywait", "--nosuch"}, 1, "/usr/bin/inotifywait: unrecognized option '--nosuch'"},
+		{"a face as the first word", []string{"lockstep", "fsnotifywatch", "--nosuch"}, 1, "fsnotifywatch: unrecognized option '--nosuch'"},
 		{"a word of its own", []string{"/usr/local/bin/lockstep", "version"}, 0, "lockstep "},
 		{"under another name", []string{"ls-test", "version"}, 0, "lockstep "},
 		{"without a name", nil, 0, "Usage:"},

@@ -88,10 +88,21 @@ func (f *Format) literal(s string) {
 	f.parts = append(f.parts, formatPart{literal: s})
 }
 
-// Append appends the line for ev to b. A newline ends it, unless the
-// format ends its lines itself, with %0 or %n.
+// Append appends the line for ev to b. A newline ends it, unless the format
+// ends its lines itself, with %0 or %n.
 func (f *Format) Append(b []byte, ev Event) []byte {
 	start := len(b)
+	b = f.append(b, ev)
+	if len(b)-start > maxLogLine {
+		b = b[:start+maxLogLine]
+	}
+	if len(b) > start && (b[len(b)-1] == '\n' || b[len(b)-1] == 0) {
+		return b
+	}
+	return append(b, '\n')
+}
+
+func (f *Format) append(b []byte, ev Event) []byte {
 	for _, p := range f.parts {
 		switch p.conv {
 		case 0:
@@ -108,13 +119,7 @@ func (f *Format) Append(b []byte, ev Event) []byte {
 			b = strconv.AppendUint(b, uint64(ev.Cookie), 16)
 		}
 	}
-	if len(b)-start > maxLogLine {
-		b = b[:start+maxLogLine]
-	}
-	if len(b) > start && (b[len(b)-1] == '\n' || b[len(b)-1] == 0) {
-		return b
-	}
-	return append(b, '\n')
+	return b
 }
 
 // appendName appends a name. As in rsync's messages, a byte that would break
@@ -135,4 +140,13 @@ func (f *Format) appendName(b []byte, name string) []byte {
 		i += n
 	}
 	return b
+}
+
+// AppendPlain appends the line for ev as inotifywait has it: names as they are,
+// no newline at the end, and nothing past maxFormat bytes.
+func (f *Format) AppendPlain(b []byte, ev Event) []byte {
+	plain, start := *f, len(b)
+	plain.raw = true
+	b = plain.append(b, ev)
+	return b[:min(len(b), start+maxFormat)]
 }

@@ -93,10 +93,16 @@ func (e *inotify) childless(at int, name string) bool {
 		if unix.Fstatfs(at, &fs) != nil || name != "" {
 			return false // at may lie on another file system; its own turn comes
 		}
-		counts = fs.Type == unix.EXT4_SUPER_MAGIC || fs.Type == unix.XFS_SUPER_MAGIC || fs.Type == unix.TMPFS_MAGIC
+		counts = countsDirs(&fs)
 		e.counts[uint64(st.Dev)] = counts
 	}
 	return counts
+}
+
+// countsDirs reports whether the links of a directory tell how many
+// subdirectories it has on this file system.
+func countsDirs(fs *unix.Statfs_t) bool {
+	return fs.Type == unix.EXT4_SUPER_MAGIC || fs.Type == unix.XFS_SUPER_MAGIC || fs.Type == unix.TMPFS_MAGIC
 }
 
 const (

@@ -23,6 +23,7 @@ type Raw struct {
 	spare []byte         // given to the intake in exchange
 	mount map[string]int // descriptors on the marked file systems, by fsid
 	names map[string]string
+	count map[uint64]bool // devices whose directories count subdirectories as links
 	ended sync.WaitGroup
 	mu    sync.Mutex // guards err
 	err   error      // of the reader
@@ -60,7 +61,7 @@ func OpenRaw(fan bool) (*Raw, error) {
 	}
 	r := &Raw{
 		in: newIntake(fd, stop, defaultQueueBytes), stop: stop, fan: fan, pid: int32(os.Getpid()),
-		mount: map[string]int{}, names: map[string]string{},
+		mount: map[string]int{}, names: map[string]string{}, count: map[uint64]bool{},
 	}
 	r.ended.Go(func() {
 		if err := r.in.read(); err != nil {
@@ -126,6 +127,22 @@ func (r *Raw) fanMark(path string, flags uint, mask uint64) error {
 func (r *Raw) Unmark(mark int32) error {
 	_, err := unix.InotifyRmWatch(r.in.fd, uint32(mark))
 	return err
+}
+
+// Childless reports whether it is certain without a look into it that the
+// directory at path has no subdirectories.
+func (r *Raw) Childless(path string) bool {
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil || st.Nlink != 2 {
+		return false
+	}
+	counts, known := r.count[uint64(st.Dev)]
+	if !known {
+		var fs unix.Statfs_t
+		counts = unix.Statfs(path, &fs) == nil && countsDirs(&fs)
+		r.count[uint64(st.Dev)] = counts
+	}
+	return counts
 }
 
 // Next returns the next record. It waits for one until ctx ends, whose error it
