@@ -4,23 +4,24 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
 	"lockstep/internal/cli/inotify"
 	"lockstep/internal/cli/lockstep"
+	"lockstep/internal/cli/rsync"
 )
 
 // face runs one command line; name is the program's as typed, args are the
 // words after it.
 type face func(name string, args []string, in io.Reader, out, errs io.Writer) int
 
-// faces are the programs that lockstep stands in for. Those without a function
-// have their name reserved: it must not be taken for a word of lockstep's own.
+// faces are the programs that lockstep stands in for.
 var faces = map[string]face{
-	"rsync":         nil,
+	"rsync": func(_ string, args []string, in io.Reader, out, errs io.Writer) int {
+		return rsync.Main(args, in, out, errs)
+	},
 	"inotifywait":   inotify.Main,
 	"inotifywatch":  inotify.Main,
 	"fsnotifywait":  inotify.Main,
@@ -37,21 +38,13 @@ func run(argv []string, in io.Reader, out, errs io.Writer) int {
 	if len(argv) > 0 {
 		args = argv[1:]
 		if f, ok := faces[filepath.Base(argv[0])]; ok {
-			return show(f, argv[0], args, in, out, errs)
+			return f(argv[0], args, in, out, errs)
 		}
 	}
 	if len(args) > 0 {
 		if f, ok := faces[args[0]]; ok {
-			return show(f, args[0], args[1:], in, out, errs)
+			return f(args[0], args[1:], in, out, errs)
 		}
 	}
 	return lockstep.Main(args, in, out, errs)
-}
-
-func show(f face, name string, args []string, in io.Reader, out, errs io.Writer) int {
-	if f == nil {
-		fmt.Fprintf(errs, "lockstep: error: this release does not have the %s face yet\n", filepath.Base(name))
-		return lockstep.ExitUnsupported
-	}
-	return f(name, args, in, out, errs)
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"strings"
 	"testing"
-
-	"lockstep/internal/cli/lockstep"
 )
 
 func TestTheFaceIsPickedByNameThenByTheFirstWord(t *testing.T) {
@@ -15,7 +13,8 @@ func TestTheFaceIsPickedByNameThenByTheFirstWord(t *testing.T) {
 		code int
 		says string
 	}{
-		{"called as rsync", []string{"/usr/bin/rsync", "-a", "src", "dst"}, lockstep.ExitUnsupported, "the rsync face"},
+		{"called as rsync", []string{"/usr/bin/rsync", "--version"}, 0, "rsync  version 3.5.0-lockstep  protocol version 32\n"},
+		{"rsync as the first word", []string{"lockstep", "rsync", "--nope"}, 1, "rsync: --nope: unknown option\nrsync error: syntax or usage error (code 1)"},
 		{"called as inotifywait", []string{"/usr/bin/inotifywait", "--nosuch"}, 1, "/usr/bin/inotifywait: unrecognized option '--nosuch'"},
 		{"a face as the first word", []string{"lockstep", "fsnotifywatch", "--nosuch"}, 1, "fsnotifywatch: unrecognized option '--nosuch'"},
 		{"a word of its own", []string{"/usr/local/bin/lockstep", "version"}, 0, "lockstep "},

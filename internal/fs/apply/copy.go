@@ -45,7 +45,7 @@ func (r *Root) CopyFile(p tree.Path, src *os.File, meta tree.Meta, how Copy) (Co
 		return Copied{}, &Error{Op: "copy", Path: p, Err: &SourceError{err}}
 	}
 	var done Copied
-	err = r.below("copy", p, func(at place) (err error) {
+	err = r.below("copy", p, func(at Place) (err error) {
 		held := conn.Control(func(fd uintptr) {
 			done, err = r.copyFile(at, int(fd), attrs{meta: meta, xattrs: how.Xattrs}, how)
 		})
@@ -57,7 +57,7 @@ func (r *Root) CopyFile(p tree.Path, src *os.File, meta tree.Meta, how Copy) (Co
 	return done, err
 }
 
-func (r *Root) copyFile(at place, src int, want attrs, how Copy) (done Copied, err error) {
+func (r *Root) copyFile(at Place, src int, want attrs, how Copy) (done Copied, err error) {
 	var before unix.Stat_t
 	if err := unix.Fstat(src, &before); err != nil {
 		return done, &SourceError{err}
@@ -65,7 +65,7 @@ func (r *Root) copyFile(at place, src int, want attrs, how Copy) (done Copied, e
 	if before.Mode&unix.S_IFMT != unix.S_IFREG {
 		return done, &SourceError{walk.ErrNotRegular}
 	}
-	have, err := at.stat()
+	have, err := at.Object().Stat()
 	if err != nil && err != syscall.ENOENT {
 		return done, during("lstat", err)
 	}
@@ -82,7 +82,7 @@ func (r *Root) copyFile(at place, src int, want attrs, how Copy) (done Copied, e
 		if done.Changed, err = settled(src, &before, how); err != nil {
 			return done, err
 		}
-		return done, r.setAttrs(at.object(), have, want)
+		return done, r.setAttrs(at.Object(), have, want)
 	}
 	want.meta.Size = before.Size
 	s, err := r.newStage(at, have, want.meta)
@@ -94,16 +94,16 @@ func (r *Root) copyFile(at place, src int, want attrs, how Copy) (done Copied, e
 		done.Changed, err = settled(src, &before, how)
 	}
 	if err != nil {
-		s.discard()
+		s.Discard()
 		return done, err
 	}
 	done.Bytes, done.Cloned = c.n, c.cloned
 	return done, s.finish(want)
 }
 
-// same compares the file at place at with the source. A target that can't be
+// same compares the file at Place at with the source. A target that can't be
 // read is not the same.
-func (r *Root) same(at place, src int, size int64) (bool, error) {
+func (r *Root) same(at Place, src int, size int64) (bool, error) {
 	target, err := at.dir.Open(at.name)
 	if err != nil {
 		return false, nil

@@ -31,7 +31,16 @@
 // exist for the length of some system calls, or while a file is written if the
 // file system lacks O_TMPFILE. Only SIGKILL or a crash can leave one. It is an
 // extraneous file for any full pass with deletion; RemoveStale and Sweep remove
-// it without one, and never one that a living process writes.
+// it without one, and never one that a living process writes. Options.Temp gives
+// them another form, which is then nobody's to sweep.
+//
+// # Single steps
+//
+// At, AtDir, Both and Hold give a Place, and Stage a file that is not in place
+// yet, for callers with rules of their own about attributes, backups and what
+// may replace what (package rsync/dest). They resolve names the same way and
+// do single system calls on handles; the order of these, and what is left
+// behind between them, is up to the caller.
 //
 // # Durability
 //

@@ -17,22 +17,22 @@ import (
 // root the owner can read and write a new directory whatever meta says, until
 // SetMeta.
 func (r *Root) Mkdir(p tree.Path, meta tree.Meta, xattrs []walk.Xattr) (created bool, err error) {
-	err = r.below("make directory", p, func(at place) error {
+	err = r.below("make directory", p, func(at Place) error {
 		err := r.mkdir(at.fd, at.name, meta)
 		created = err == nil
 		switch err {
 		case nil:
-			return r.dress(at.object(), meta, xattrs, true)
+			return r.dress(at.Object(), meta, xattrs, true)
 		case syscall.EEXIST:
 		default:
 			return err
 		}
-		have, err := at.stat()
+		have, err := at.Object().Stat()
 		if err != nil {
 			return err
 		}
 		if have.IsDir() {
-			return r.dress(at.object(), meta, xattrs, false)
+			return r.dress(at.Object(), meta, xattrs, false)
 		}
 		created = true
 		return r.replaceByDir(at, meta, xattrs)
@@ -49,7 +49,7 @@ func (r *Root) mkdir(fd int, name string, meta tree.Meta) error {
 }
 
 // dress sets the attributes of a directory but for its times.
-func (r *Root) dress(o object, meta tree.Meta, xattrs []walk.Xattr, created bool) error {
+func (r *Root) dress(o Object, meta tree.Meta, xattrs []walk.Xattr, created bool) error {
 	have, err := walk.StatAt(o.fd, o.name)
 	if err != nil {
 		return err
@@ -65,12 +65,12 @@ func (r *Root) dress(o object, meta tree.Meta, xattrs []walk.Xattr, created bool
 }
 
 // replaceByDir puts a new directory where something else stands.
-func (r *Root) replaceByDir(at place, meta tree.Meta, xattrs []walk.Xattr) error {
-	temp, err := fresh(at.name, func(name string) error { return r.mkdir(at.fd, name, meta) })
+func (r *Root) replaceByDir(at Place, meta tree.Meta, xattrs []walk.Xattr) error {
+	temp, err := r.fresh(at.name, func(name string) error { return r.mkdir(at.fd, name, meta) })
 	if err != nil {
 		return err
 	}
-	attrErr := r.dress(object{at.fd, temp}, meta, xattrs, true)
+	attrErr := r.dress(Object{at.fd, temp}, meta, xattrs, true)
 	err = unix.Renameat2(at.fd, temp, at.fd, at.name, unix.RENAME_EXCHANGE)
 	if err == syscall.EINVAL || err == syscall.ENOSYS { // not on this file system
 		if err = unix.Unlinkat(at.fd, at.name, 0); err == nil || err == syscall.ENOENT {
@@ -89,7 +89,7 @@ func (r *Root) replaceByDir(at place, meta tree.Meta, xattrs []walk.Xattr) error
 // Symlink makes p a symlink to target. What stands at p is replaced in one
 // step, unless it is a directory: ErrIsDir.
 func (r *Root) Symlink(p tree.Path, target string, meta tree.Meta, xattrs []walk.Xattr) error {
-	return r.below("make symlink", p, func(at place) error {
+	return r.below("make symlink", p, func(at Place) error {
 		if !r.opts.Links {
 			return ErrRefused
 		}
@@ -107,7 +107,7 @@ func (r *Root) Symlink(p tree.Path, target string, meta tree.Meta, xattrs []walk
 // Mknod makes p a device, fifo or socket as meta says. What stands at p is
 // replaced in one step, unless it is a directory: ErrIsDir.
 func (r *Root) Mknod(p tree.Path, meta tree.Meta, xattrs []walk.Xattr) error {
-	return r.below("make "+meta.Kind.String(), p, func(at place) error {
+	return r.below("make "+meta.Kind.String(), p, func(at Place) error {
 		switch {
 		case meta.Kind.IsDevice() && r.opts.Devices, meta.Kind.IsSpecial() && r.opts.Specials:
 		default:
@@ -124,10 +124,10 @@ func (r *Root) Mknod(p tree.Path, meta tree.Meta, xattrs []walk.Xattr) error {
 	})
 }
 
-// install puts what create makes at place at, dressed before it is seen. If
+// install puts what create makes at Place at, dressed before it is seen. If
 // the like of it stands there it is kept.
-func (r *Root) install(at place, want attrs, same func(tree.Meta) bool, create func(name string) error) error {
-	have, err := at.stat()
+func (r *Root) install(at Place, want attrs, same func(tree.Meta) bool, create func(name string) error) error {
+	have, err := at.Object().Stat()
 	switch {
 	case err == syscall.ENOENT:
 	case err != nil:
@@ -135,9 +135,9 @@ func (r *Root) install(at place, want attrs, same func(tree.Meta) bool, create f
 	case have.IsDir():
 		return ErrIsDir
 	case have.Kind == want.meta.Kind && same(have):
-		return r.setAttrs(at.object(), have, want)
+		return r.setAttrs(at.Object(), have, want)
 	}
-	temp, err := fresh(at.name, create)
+	temp, err := r.fresh(at.name, create)
 	if err != nil {
 		return during("create", err)
 	}
@@ -146,7 +146,7 @@ func (r *Root) install(at place, want attrs, same func(tree.Meta) bool, create f
 		_ = unix.Unlinkat(at.fd, temp, 0)
 		return err
 	}
-	attrErr := r.setAttrs(object{at.fd, temp}, made, want)
+	attrErr := r.setAttrs(Object{at.fd, temp}, made, want)
 	if err := unix.Renameat(at.fd, temp, at.fd, at.name); err != nil {
 		_ = unix.Unlinkat(at.fd, temp, 0)
 		return during("rename", err)
@@ -156,25 +156,25 @@ func (r *Root) install(at place, want attrs, same func(tree.Meta) bool, create f
 
 // Link makes p another name of existing. What stands at p is replaced in one
 // step, unless it is a directory: ErrIsDir.
-func (r *Root) Link(existing, p tree.Path) error { return r.pair("link", existing, p, link) }
+func (r *Root) Link(existing, p tree.Path) error { return r.pair("link", existing, p, r.link) }
 
-func link(from, at place) error {
+func (r *Root) link(from, at Place) error {
 	err := unix.Linkat(from.fd, from.name, at.fd, at.name, 0)
 	if err != syscall.EEXIST {
 		return err
 	}
-	have, err := at.stat()
+	have, err := at.Object().Stat()
 	if err != nil {
 		return err
 	}
 	if have.IsDir() {
 		return ErrIsDir
 	}
-	source, err := from.stat()
+	source, err := from.Object().Stat()
 	if err != nil || source.Inode() == have.Inode() {
 		return err
 	}
-	temp, err := fresh(at.name, func(name string) error {
+	temp, err := r.fresh(at.name, func(name string) error {
 		return unix.Linkat(from.fd, from.name, at.fd, name, 0)
 	})
 	if err != nil {
@@ -199,7 +199,7 @@ func (r *Root) Rename(from, to tree.Path) error {
 	return err
 }
 
-func rename(src, dst place) error {
+func rename(src, dst Place) error {
 	err := unix.Renameat(src.fd, src.name, dst.fd, dst.name)
 	switch err {
 	case nil:
@@ -211,18 +211,18 @@ func rename(src, dst place) error {
 		return err
 	}
 	// Between two names of one file the kernel does nothing, and calls it done.
-	left, err := src.stat()
+	left, err := src.Object().Stat()
 	if err != nil || left.IsDir() {
 		return nil
 	}
-	now, err := dst.stat()
+	now, err := dst.Object().Stat()
 	if err != nil || left.Inode() != now.Inode() || src.name == dst.name && sameDir(src, dst) {
 		return nil
 	}
 	return unix.Unlinkat(src.fd, src.name, 0)
 }
 
-func sameDir(a, b place) bool {
+func sameDir(a, b Place) bool {
 	m, err := a.dir.Stat()
 	n, err2 := b.dir.Stat()
 	return err != nil || err2 != nil || m.Inode() == n.Inode()

@@ -23,7 +23,7 @@ const (
 // Remove removes p: anything but a directory that has entries, which is
 // ErrNotEmpty.
 func (r *Root) Remove(p tree.Path) error {
-	err := r.below("remove", p, func(at place) error { return removeAt(at.fd, at.name) })
+	err := r.below("remove", p, func(at Place) error { return removeAt(at.fd, at.name) })
 	r.dirs.forget(p)
 	return err
 }
@@ -47,9 +47,9 @@ func removeAt(fd int, name string) error {
 // removed all the same, and the first error is returned.
 func (r *Root) RemoveAll(p tree.Path, keep func(p tree.Path, isDir bool) bool) (removed int, err error) {
 	found := false
-	err = r.below("remove", p, func(at place) error {
+	err = r.below("remove", p, func(at Place) error {
 		u := remover{r: r, keep: keep, base: at.dir}
-		m, err := at.stat()
+		m, err := at.Object().Stat()
 		if err != nil {
 			return err
 		}
@@ -129,7 +129,7 @@ func (u *remover) entry(dir *walk.Dir, p tree.Path, e tree.Entry) {
 		}
 	}
 	if u.r.ours(e.Meta) && e.Meta.Perm&0o700 != 0o700 {
-		_ = object{fd, e.Name}.chmod(e.Meta.Perm | 0o700) // else opening it will tell
+		_ = Object{fd, e.Name}.Chmod(e.Meta.Perm | 0o700) // else opening it will tell
 	}
 	switch err := u.enter(dir, p, e); {
 	case errors.Is(err, fs.ErrNotExist): // gone, or no directory any more
@@ -204,7 +204,7 @@ func (u *remover) leave(top *emptying) {
 	}
 	stays, p := top.stays, top.path
 	if (stays || err != nil) && u.r.ours(top.meta) && top.meta.Perm&0o700 != 0o700 {
-		_ = object{fd, p.Base()}.chmod(top.meta.Perm)
+		_ = Object{fd, p.Base()}.Chmod(top.meta.Perm)
 	}
 	_ = top.dir.Close()
 	u.levels = u.levels[:len(u.levels)-1]

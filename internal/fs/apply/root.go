@@ -32,6 +32,16 @@ type Options struct {
 	Specials bool // allow Mknod of fifos and sockets
 
 	Sync bool // content and name of a file are on disk when CopyFile returns
+
+	// Temp makes a temporary name for what is to be called base, another one
+	// every time. nil is the form of the package comment; with any other,
+	// RemoveStale and Sweep know nothing of what is left behind.
+	Temp func(base string) string
+
+	// KeepModes leaves directories alone whose mode does not let their owner
+	// write: then what is to be done in them fails. Otherwise they are made
+	// writable for that long.
+	KeepModes bool
 }
 
 // staleAge is how long a temporary must have been left alone before it can be
@@ -79,12 +89,19 @@ func whoami() (identity, error) {
 // OpenRoot opens directory dir for writing beneath it; a symlink in dir itself
 // is followed.
 func OpenRoot(dir string, opts Options) (*Root, error) {
-	who, err := whoami()
+	reader, err := walk.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
-	reader, err := walk.OpenRoot(dir)
+	return NewRoot(reader, opts)
+}
+
+// NewRoot writes beneath what reader reads, and takes it over. It goes through
+// the symlinks that reader goes through.
+func NewRoot(reader *walk.Root, opts Options) (*Root, error) {
+	who, err := whoami()
 	if err != nil {
+		_ = reader.Close()
 		return nil, err
 	}
 	r := &Root{reader: reader, opts: opts, who: who, staleAge: staleAge}
@@ -92,6 +109,15 @@ func OpenRoot(dir string, opts Options) (*Root, error) {
 		r.noUnnamed.Store(true)
 	}
 	return r, nil
+}
+
+// On is NewRoot that leaves reader to its owner.
+func On(reader *walk.Root, opts Options) (*Root, error) {
+	own, err := reader.Again()
+	if err != nil {
+		return nil, err
+	}
+	return NewRoot(own, opts)
 }
 
 // Close gives the handles back; a second call returns fs.ErrClosed.
@@ -106,74 +132,130 @@ func (r *Root) Inode() tree.Inode { return r.reader.Inode() }
 // Reader reads the same tree; it lives as long as r.
 func (r *Root) Reader() *walk.Root { return r.reader }
 
-// place is a name in a directory whose handle is held; "." is the root itself.
-type place struct {
+// Place is a name in a directory whose handle is held for as long as the
+// function runs that was given it; "." is the root itself.
+type Place struct {
+	root *Root
 	dir  *walk.Dir
 	fd   int // of dir
 	name string
 }
 
-func (at place) object() object { return object{fd: at.fd, name: at.name} }
+// Object is what has the name.
+func (at Place) Object() Object { return Object{fd: at.fd, name: at.name} }
 
-// place finds p; the caller releases the place. stale is true if the handle
-// comes from the cache, so that the directory may have moved.
-func (r *Root) place(p tree.Path) (at place, stale bool, err error) {
-	at.name = p.Base()
+// Beside is another name in the same directory.
+func (at Place) Beside(name string) Place {
+	at.name = name
+	return at
+}
+
+// Fresh calls create with temporary names in the directory until one is free,
+// and returns what was made.
+func (at Place) Fresh(create func(temp Object) error) (Object, error) {
+	var temp Object
+	_, err := at.root.fresh(at.name, func(name string) error {
+		temp = Object{fd: at.fd, name: name}
+		return create(temp)
+	})
+	return temp, err
+}
+
+// spot is where a Place is to be found: a name in directory dir.
+type spot struct {
+	dir  tree.Path
+	name string // "." is dir itself
+}
+
+func spotOf(p tree.Path) (spot, error) {
+	name := p.Base()
 	switch {
 	case p == tree.Root:
-		at.name = "."
-	case at.name == "" || at.name == "." || at.name == "..":
-		return place{}, false, syscall.EINVAL
+		return spot{name: "."}, nil
+	case name == "" || name == "." || name == "..":
+		return spot{}, syscall.EINVAL
 	}
-	at.dir, at.fd, stale, err = r.dirs.get(r.reader, p.Parent())
-	return at, stale, err
+	return spot{dir: p.Parent(), name: name}, nil
 }
 
 // with does f at p.
-func (r *Root) with(op string, p tree.Path, f func(at place) error) error {
-	err := r.on([]tree.Path{p}, func(at []place) error { return f(at[0]) })
-	if err != nil {
+func (r *Root) with(op string, p tree.Path, f func(at Place) error) error {
+	if err := r.At(p, f); err != nil {
 		return &Error{Op: op, Path: p, Err: err}
 	}
 	return nil
 }
 
 // pair does f at two places.
-func (r *Root) pair(op string, from, to tree.Path, f func(from, to place) error) error {
+func (r *Root) pair(op string, from, to tree.Path, f func(from, to Place) error) error {
 	if from == tree.Root || to == tree.Root {
 		return &Error{Op: op, Path: from, Err: syscall.EINVAL}
 	}
-	err := r.on([]tree.Path{from, to}, func(at []place) error { return f(at[0], at[1]) })
-	if err != nil {
+	if err := r.Both(from, to, f); err != nil {
 		return &Error{Op: op, Path: from, Err: fmt.Errorf("to %s: %w", to, err)}
 	}
 	return nil
 }
 
+// At does f at the place of p. Its error is returned as it is. f may be called a
+// second time, with another handle, after ENOENT or EPERM, and after EACCES.
+func (r *Root) At(p tree.Path, f func(at Place) error) error {
+	s, err := spotOf(p)
+	if err != nil {
+		return err
+	}
+	return r.on([]spot{s}, func(at []Place) error { return f(at[0]) })
+}
+
+// AtDir is At for directory p itself, under the name "." in itself. A symlink at
+// p leads there if the Root goes through symlinks.
+func (r *Root) AtDir(p tree.Path, f func(at Place) error) error {
+	return r.on([]spot{{dir: p, name: "."}}, func(at []Place) error { return f(at[0]) })
+}
+
+// Both is At for two places.
+func (r *Root) Both(p, q tree.Path, f func(p, q Place) error) error {
+	from, err := spotOf(p)
+	if err != nil {
+		return err
+	}
+	to, err := spotOf(q)
+	if err != nil {
+		return err
+	}
+	return r.on([]spot{from, to}, func(at []Place) error { return f(at[0], at[1]) })
+}
+
+// Forget drops the handles held of directory p and those below it: it was
+// removed or renamed through a Place.
+func (r *Root) Forget(p tree.Path) { r.dirs.forget(p) }
+
 // on does f at some places. A directory handle from the cache may be of a
 // directory that was removed or moved since: then f is done again with a new
 // one.
-func (r *Root) on(paths []tree.Path, f func(at []place) error) error {
-	stale, err := r.once(paths, f)
+func (r *Root) on(spots []spot, f func(at []Place) error) error {
+	stale, err := r.once(spots, f)
 	// In a removed directory O_TMPFILE is EPERM on ext4, all else ENOENT.
 	if stale && (errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.EPERM)) {
-		for _, p := range paths {
-			r.dirs.forget(p.Parent())
+		for _, s := range spots {
+			r.dirs.forget(s.dir)
 		}
-		_, err = r.once(paths, f)
+		_, err = r.once(spots, f)
 	}
 	return err
 }
 
-func (r *Root) once(paths []tree.Path, f func(at []place) error) (stale bool, err error) {
-	at := make([]place, 0, 2)
+func (r *Root) once(spots []spot, f func(at []Place) error) (stale bool, err error) {
+	at := make([]Place, 0, 2)
 	defer func() {
 		for _, held := range at {
 			held.dir.Release()
 		}
 	}()
-	for _, p := range paths {
-		here, cached, err := r.place(p)
+	for _, s := range spots {
+		here := Place{root: r, name: s.name}
+		var cached bool
+		here.dir, here.fd, cached, err = r.dirs.get(r.reader, s.dir)
 		if err != nil {
 			return stale, err
 		}
@@ -181,14 +263,14 @@ func (r *Root) once(paths []tree.Path, f func(at []place) error) (stale bool, er
 		stale = stale || cached
 	}
 	err = f(at)
-	if errors.Is(err, syscall.EACCES) && !r.who.root() {
+	if !r.opts.KeepModes && !r.who.root() && errors.Is(err, syscall.EACCES) {
 		err = r.widened(at, err, f)
 	}
 	return stale, err
 }
 
 // below is with for what can't be done to the root itself.
-func (r *Root) below(op string, p tree.Path, f func(at place) error) error {
+func (r *Root) below(op string, p tree.Path, f func(at Place) error) error {
 	if p == tree.Root {
 		return &Error{Op: op, Path: p, Err: syscall.EINVAL}
 	}
@@ -198,7 +280,7 @@ func (r *Root) below(op string, p tree.Path, f func(at place) error) error {
 // widened does f once more with the directories made writable for that long,
 // if they are ours and only their mode is in the way: a tree may well hold
 // directories of mode 0555, and they change too. cause is why f failed before.
-func (r *Root) widened(at []place, cause error, f func([]place) error) (err error) {
+func (r *Root) widened(at []Place, cause error, f func([]Place) error) (err error) {
 	r.widening.Lock()
 	defer r.widening.Unlock()
 	tried := false
@@ -207,13 +289,13 @@ func (r *Root) widened(at []place, cause error, f func([]place) error) (err erro
 		if err != nil || !r.ours(m) || m.Perm&0o300 == 0o300 {
 			continue
 		}
-		dir := object{fd: here.fd, name: "."}
-		if dir.chmod(m.Perm|0o300) != nil {
+		dir := Object{fd: here.fd, name: "."}
+		if dir.Chmod(m.Perm|0o300) != nil {
 			continue
 		}
 		tried = true
 		defer func() {
-			if back := dir.chmod(m.Perm); back != nil {
+			if back := dir.Chmod(m.Perm); back != nil {
 				err = errors.Join(err, during("restore the mode of the directory", back))
 			}
 		}()
@@ -222,4 +304,29 @@ func (r *Root) widened(at []place, cause error, f func([]place) error) (err erro
 		return cause
 	}
 	return f(at)
+}
+
+// Hold is the Place of p until Release. The handle of its directory may come
+// from the cache; nothing is tried again.
+func (r *Root) Hold(p tree.Path) (Place, error) {
+	s, err := spotOf(p)
+	if err != nil {
+		return Place{}, err
+	}
+	at := Place{root: r, name: s.name}
+	at.dir, at.fd, _, err = r.dirs.get(r.reader, s.dir)
+	return at, err
+}
+
+// Release ends Hold.
+func (at Place) Release() { at.dir.Release() }
+
+// In is the Place of an entry of a directory of r that the caller holds, until
+// Release.
+func (r *Root) In(dir *walk.Dir, name string) (Place, error) {
+	fd, err := dir.Acquire()
+	if err != nil {
+		return Place{}, err
+	}
+	return Place{root: r, dir: dir, fd: fd, name: name}, nil
 }

@@ -76,9 +76,13 @@ func IsTemp(name string) bool {
 }
 
 // fresh calls try with temporary names for base until one is free.
-func fresh(base string, try func(name string) error) (name string, err error) {
+func (r *Root) fresh(base string, try func(name string) error) (name string, err error) {
+	named := tempName
+	if r.opts.Temp != nil {
+		named = r.opts.Temp
+	}
 	for range tempTries {
-		name = tempName(base)
+		name = named(base)
 		if err = try(name); err != syscall.EEXIST {
 			break
 		}
@@ -93,8 +97,8 @@ func (r *Root) RemoveStale(p tree.Path) (removed bool, err error) {
 	if !IsTemp(p.Base()) {
 		return false, nil
 	}
-	err = r.below("remove leftover", p, func(at place) error {
-		m, err := at.stat()
+	err = r.below("remove leftover", p, func(at Place) error {
+		m, err := at.Object().Stat()
 		if err != nil {
 			return err
 		}
@@ -115,7 +119,7 @@ func (r *Root) RemoveStale(p tree.Path) (removed bool, err error) {
 }
 
 // locked reports whether a living process holds the temporary file.
-func locked(at place) bool {
+func locked(at Place) bool {
 	fd, err := unix.Openat(at.fd, at.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return err != syscall.ENOENT

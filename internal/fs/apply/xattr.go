@@ -25,7 +25,7 @@ const (
 // setXattrs makes the attributes of o those of want, within what Options and
 // privileges cover: others are left as they are. changed is true if anything
 // was written or removed.
-func (r *Root) setXattrs(o object, kind tree.Kind, want []walk.Xattr) (changed bool, errs []error) {
+func (r *Root) setXattrs(o Object, kind tree.Kind, want []walk.Xattr) (changed bool, errs []error) {
 	have, err := walk.XattrsAt(o.fd, o.name)
 	if err != nil {
 		return false, []error{fmt.Errorf("list extended attributes: %w", err)}
@@ -39,13 +39,13 @@ func (r *Root) setXattrs(o object, kind tree.Kind, want []walk.Xattr) (changed b
 	}
 	for _, x := range have {
 		if r.keeps(x.Name, kind) && !slices.ContainsFunc(want, func(w walk.Xattr) bool { return w.Name == x.Name }) {
-			note(x.Name, o.removexattr(x.Name))
+			note(x.Name, o.Removexattr(x.Name))
 		}
 	}
 	for _, w := range want {
 		same := func(x walk.Xattr) bool { return x.Name == w.Name && bytes.Equal(x.Value, w.Value) }
 		if r.keeps(w.Name, kind) && !slices.ContainsFunc(have, same) {
-			note(w.Name, o.setxattr(w.Name, w.Value))
+			note(w.Name, o.Setxattr(w.Name, w.Value))
 		}
 	}
 	return changed, errs
@@ -76,10 +76,10 @@ type xattrArgs struct {
 // removexattrat(2), which came with Linux 6.13.
 var noXattrAt atomic.Bool
 
-// setxattr sets one attribute. Where setxattrat is missing the path of the
+// Setxattr sets one attribute. Where setxattrat is missing the path of the
 // directory handle in /proc serves, whose last component is not followed
 // either.
-func (o object) setxattr(attr string, value []byte) error {
+func (o Object) Setxattr(attr string, value []byte) error {
 	switch {
 	case o.name == "":
 		return unix.Fsetxattr(o.fd, attr, value, 0)
@@ -105,8 +105,8 @@ func (o object) setxattr(attr string, value []byte) error {
 	return result(errno)
 }
 
-// removexattr removes one attribute, as setxattr sets it.
-func (o object) removexattr(attr string) error {
+// Removexattr removes one attribute, as Setxattr sets it.
+func (o Object) Removexattr(attr string) error {
 	switch {
 	case o.name == "":
 		return unix.Fremovexattr(o.fd, attr)
@@ -125,7 +125,7 @@ func (o object) removexattr(attr string) error {
 	return result(errno)
 }
 
-func (o object) pointers(attr string) (name, a *byte, err error) {
+func (o Object) pointers(attr string) (name, a *byte, err error) {
 	if name, err = unix.BytePtrFromString(o.name); err != nil {
 		return nil, nil, err
 	}
@@ -150,6 +150,6 @@ func result(errno syscall.Errno) error {
 	return nil
 }
 
-func (o object) procPath() string {
+func (o Object) procPath() string {
 	return "/proc/self/fd/" + strconv.Itoa(o.fd) + "/" + o.name
 }

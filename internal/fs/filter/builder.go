@@ -103,6 +103,21 @@ func (b *Builder) given(text string, parse func(string) (spec, error)) error {
 	return &Error{Rule: text, Reason: err.Error()}
 }
 
+// Received adds a rule as a client of some protocol sends it (rsync-filelist
+// 7.2). A rule that would have us read a file that the client names is refused.
+func (b *Builder) Received(protocol int, rule string) error {
+	if protocol < protocolModifiers {
+		return b.given(rule, func(s string) (spec, error) { return parseOld(s, false) })
+	}
+	return b.given(rule, func(s string) (spec, error) {
+		r, err := parseRule(s)
+		if err == nil && r.op == opMerge {
+			err = errors.New("a merge rule cannot come from the other side")
+		}
+		return r, err
+	})
+}
+
 // ExcludeFrom adds the patterns of a file, one a line.
 func (b *Builder) ExcludeFrom(file string) error { return b.from(file, false) }
 
@@ -149,11 +164,11 @@ func (b *Builder) Rules(implied Implied) (*Rules, error) {
 		}
 	}
 	if implied.CVS {
-		merge := flagCVS | flagNoInherit | flagWords | flagRawExclude | flagImplied
+		merge := flagCVS | flagNoInherit | flagWords | flagRawExclude | flagImplied | flagOption
 		if err := b.imply(spec{op: opDirMerge, flags: merge, text: cvsFile}); err != nil {
 			return nil, err
 		}
-		if err := b.imply(spec{op: opExclude, flags: flagCVS}); err != nil {
+		if err := b.imply(spec{op: opExclude, flags: flagCVS | flagOption}); err != nil {
 			return nil, err
 		}
 	}

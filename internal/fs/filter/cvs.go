@@ -18,7 +18,7 @@ type cvsLists struct {
 // rules is what the rule s, "-C" or "+C", stands for. The built-in patterns
 // are perishable where the peer knows of that; "!" forgets those before it.
 func (c cvsLists) rules(s spec, o Origin) ([]*Rule, error) {
-	const kept = flagInclude | flagNegate | inherited
+	const kept = flagInclude | flagNegate | flagOption | inherited
 	var list []*Rule
 	for _, part := range []struct {
 		words string
@@ -37,6 +37,7 @@ func (c cvsLists) rules(s spec, o Origin) ([]*Rule, error) {
 			if err != nil {
 				return nil, err
 			}
+			r.list = " [global CVS]"
 			list = append(list, r)
 		}
 	}

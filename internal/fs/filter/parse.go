@@ -39,6 +39,13 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// What Error.Reason says of the usual mistakes.
+const (
+	ReasonUnknown  = "unknown rule"
+	ReasonShort    = "the rule ends where a pattern or file name must follow"
+	ReasonTrailing = "a list-clearing rule takes neither modifiers nor a pattern"
+)
+
 // Operations a rule can ask for. Hide, show, protect and risk become opExclude
 // and opInclude with a side.
 const (
@@ -63,9 +70,9 @@ var longNames = map[string]byte{
 }
 
 var (
-	errUnknownRule = errors.New("unknown rule")
-	errNoPattern   = errors.New("the rule ends where a pattern or file name must follow")
-	errClearText   = errors.New("a list-clearing rule takes neither modifiers nor a pattern")
+	errUnknownRule = errors.New(ReasonUnknown)
+	errNoPattern   = errors.New(ReasonShort)
+	errClearText   = errors.New(ReasonTrailing)
 )
 
 // parseRule reads a rule in the syntax of --filter (rsync-filelist 7.4): a
@@ -98,7 +105,7 @@ func parseRule(text string) (spec, error) {
 	i := 0
 	for ; i < len(rest) && rest[i] != ' ' && rest[i] != '_'; i++ {
 		if !s.modify(rest[i], sided) {
-			return spec{}, fmt.Errorf("invalid modifier %q at position %d", rest[i:i+1], len(text)-len(rest)+i)
+			return spec{}, fmt.Errorf("invalid modifier '%c' at position %d", rest[i], len(text)-len(rest)+i)
 		}
 	}
 	if i < len(rest) {

@@ -35,6 +35,7 @@ const (
 	flagCVS                   // "C"
 	flagImplied               // per-directory rule that an old peer adds by itself
 	flagExcludeSelf           // "e", only while parsing
+	flagOption                // of the option -C, which the other side may have been given as well
 )
 
 // flagRaw marks per-directory rules whose files hold bare patterns.
@@ -62,11 +63,26 @@ type Rule struct {
 	flags   ruleFlags
 	sides   Side
 	origin  Origin
+	list    string // what Shown puts behind it: the sort of list it is in
 	match   matcher
 }
 
 // Origin is where r was given.
 func (r *Rule) Origin() Origin { return r.origin }
+
+// Shown is r as rsync names it when it says which rule decided: the pattern, but
+// never the contents of a file, and the list that it is in, "[per-dir FILE]" or
+// "[global CVS]", unless that is the one of the command line.
+func (r *Rule) Shown() string {
+	text := r.pattern
+	switch {
+	case r.origin.File != "":
+		text = "<rule from a file read earlier>"
+	case r.has(flagDirOnly):
+		text += "/"
+	}
+	return text + r.list
+}
 
 // Include reports whether r includes what it matches.
 func (r *Rule) Include() bool { return r.has(flagInclude) }

@@ -141,6 +141,19 @@ func (s *Scope) Child(dir tree.Path) func(name string, isDir bool) bool {
 	return s.children(Sender, dir, false)
 }
 
+// ExplainChild is Child, or ChildProtected, with the reasons.
+func (s *Scope) ExplainChild(side Side, dir tree.Path) func(name string, isDir bool) Verdict {
+	if s == nil {
+		return func(name string, _ bool) Verdict { return Verdict{At: dir.Join(name)} }
+	}
+	st := s.state(dir)
+	return func(base string, isDir bool) Verdict {
+		n := name{dir: string(dir), base: base, isDir: isDir, root: s.place.Root}
+		rule, excluded := st.decide(side, &n, false)
+		return Verdict{Excluded: excluded, At: dir.Join(base), Rule: rule, Err: st.broken}
+	}
+}
+
 // ChildProtected answers Protected for the direct children of dir, or Pinned
 // if dir is being emptied in order to be removed.
 func (s *Scope) ChildProtected(dir tree.Path, emptying bool) func(name string, isDir bool) bool {

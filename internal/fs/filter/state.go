@@ -245,6 +245,9 @@ func (v *visit) read(i int, dir string) error {
 	if err := l.file(data, file, t, 1); err != nil {
 		return err
 	}
+	for _, r := range l.list {
+		r.list = " [per-dir " + rule.mergeName() + "]"
+	}
 	v.compiled += len(l.list)
 	total := len(l.list)
 	for _, sl := range v.slots {

@@ -48,6 +48,36 @@ func (r *Rules) Wire(protocol int, deletes, deleteExcluded bool) ([]string, erro
 	return texts, nil
 }
 
+// WirePull is the rules that a client sends to a sending server, in order. What
+// -C stands for is left out: the server has the option as well. A peer before
+// protocol 29 learns of what is hidden, and of nothing finer.
+func (r *Rules) WirePull(protocol int, deleteExcluded bool) ([]string, error) {
+	if r == nil {
+		return nil, nil
+	}
+	var texts []string
+	for _, rule := range r.list {
+		if !rule.on(Sender, deleteExcluded) || rule.has(flagOption) {
+			continue
+		}
+		said := *rule
+		if rule.sides == 0 && !rule.on(Receiver, deleteExcluded) {
+			said.sides = Sender
+		}
+		text, ok := said.text(said.has(flagPerishable|flagSoftPerish) && protocol >= protocolPerishable), true
+		if protocol < protocolModifiers {
+			said.sides, said.flags = 0, said.flags&^flagPerishable
+			text, ok = said.old(false)
+		}
+		if !ok {
+			return nil, fmt.Errorf("filter rule %s (%v) for a peer of protocol %d: %w",
+				tree.Quote(rule.String()), rule.origin, protocol, ErrTooModern)
+		}
+		texts = append(texts, text)
+	}
+	return texts, nil
+}
+
 func (r *Rule) modern(protocol int) (text string, ok bool) {
 	if protocol >= protocolPerishable {
 		return r.String(), true

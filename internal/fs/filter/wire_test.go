@@ -135,3 +135,63 @@ func TestShortF(t *testing.T) {
 		t.Errorf("merge names %q", got)
 	}
 }
+
+func TestWirePull(t *testing.T) {
+	rules := []string{"+ /keep/", "- *.o", "P prot", "R risk", "H hid", "S sho", "-! */", "-/ /abs", "-p per", ": .rules", "-rs both", ":e .excl", ":sw+ .sw"}
+	for _, c := range []struct {
+		name           string
+		protocol       int
+		deleteExcluded bool
+		rules          []string
+		want           string
+	}{
+		{"at protocol 32", 32, false, rules, "+ /keep/|- *.o|-s hid|+s sho|-! */|-/ /abs|-p per|: .rules|-sr both|- .excl|: .excl|:w+s .sw"},
+		{"perishable at 29", 29, false, []string{"-p foo"}, "- foo"},
+		{"what is excluded is deleted", 32, true, []string{"- *.o", "+ x y", "P p", ": .r"}, "-s *.o|+s x y|: .r"},
+		{"before modifiers", 28, false, []string{"- *.o", "+ x y", "- - dash", "H hid", "P prot", "-p per"}, "*.o|+ x y|- - dash|hid|per"},
+		{"before modifiers, what is excluded is deleted", 28, true, []string{"- *.o", "+ x y"}, "*.o|+ x y"},
+	} {
+		got, err := rulesOf(t, filter.Implied{CVS: true, PartialDir: ".pp"}, c.rules...).WirePull(c.protocol, c.deleteExcluded)
+		want := c.want + map[bool]string{true: "|-p .pp/", false: "|- .pp/"}[c.protocol >= 30]
+		if c.protocol < 29 {
+			want = c.want + "|.pp/"
+		}
+		if c.deleteExcluded {
+			want = strings.Replace(want, "|-p .pp/", "|-sp .pp/", 1)
+		}
+		if err != nil || strings.Join(got, "|") != want {
+			t.Errorf("%s: got %q, %v; want %q", c.name, strings.Join(got, "|"), err, want)
+		}
+	}
+	for _, rule := range []string{"-! a", "-/ a", "-x a", ": a"} {
+		if _, err := rulesOf(t, filter.Implied{}, rule).WirePull(28, false); !errors.Is(err, filter.ErrTooModern) {
+			t.Errorf("%s at 28: %v", rule, err)
+		}
+	}
+}
+
+func TestReceivedRules(t *testing.T) {
+	var b filter.Builder
+	for _, rule := range []string{"- *.o", "-s hid", ":n .rules", "+ x y"} {
+		if err := b.Received(32, rule); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var old filter.Builder
+	for _, rule := range []string{"*.o", "+ x y", "- + z", "H hid"} {
+		if err := old.Received(28, rule); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := strings.Join(texts(mustRules(t, &b, filter.Implied{})), "|"); got != "- *.o|-s hid|:n .rules|+ x y" {
+		t.Errorf("got %s", got)
+	}
+	if got := strings.Join(texts(mustRules(t, &old, filter.Implied{})), "|"); got != "- *.o|+ x y|- + z|- H hid" {
+		t.Errorf("old: got %s", got)
+	}
+	for _, rule := range []string{". /etc/shadow", "merge x", "-q a", "?", "- "} {
+		if err := b.Received(32, rule); err == nil {
+			t.Errorf("%q was taken", rule)
+		}
+	}
+}

@@ -13,8 +13,9 @@ import (
 // Dir is a held directory handle. Names are single components; anything else
 // is EINVAL. It stays with the directory when that is renamed.
 type Dir struct {
-	h    *handle
-	path tree.Path // where it was found, for messages
+	h      *handle
+	path   tree.Path // where it was found, for messages
+	origin origin
 }
 
 // Close gives the handle back; a second call returns fs.ErrClosed.
@@ -45,7 +46,7 @@ func (d *Dir) Dir(name string) (sub *Dir, err error) {
 	err = d.at("open directory", name, func(fd int) error {
 		got, err := openat(fd, name, openPath)
 		if err == nil {
-			sub = &Dir{h: newHandle(got), path: d.path.Join(name)}
+			sub = &Dir{h: newHandle(got), path: d.path.Join(name), origin: d.origin}
 		}
 		return err
 	})
@@ -73,7 +74,7 @@ func (d *Dir) Up(want tree.Inode) (*Dir, error) {
 		_ = unix.Close(got)
 		return nil, fail("open directory", d.path.Parent(), err)
 	}
-	return &Dir{h: newHandle(got), path: d.path.Parent()}, nil
+	return &Dir{h: newHandle(got), path: d.path.Parent(), origin: d.origin}, nil
 }
 
 func (d *Dir) at(op, name string, f func(fd int) error) error {
@@ -129,18 +130,28 @@ func (d *Dir) Xattrs(name string) (attrs []Xattr, err error) {
 
 // ReadDir is Root.ReadDir for this directory.
 func (d *Dir) ReadDir() ([]tree.Entry, error) {
+	entries, _, err := d.Read()
+	return entries, err
+}
+
+// Read is ReadDir that also names the entries which vanished meanwhile.
+func (d *Dir) Read() (entries []tree.Entry, vanished []string, err error) {
 	at, err := d.h.acquire()
 	if err != nil {
-		return nil, fail("read directory", d.path, err)
+		return nil, nil, fail("read directory", d.path, err)
 	}
 	defer d.h.release()
 	fd, err := openat(at, ".", openList)
 	if err != nil {
-		return nil, fail("read directory", d.path, err)
+		return nil, nil, fail("read directory", d.path, err)
 	}
 	defer unix.Close(fd)
-	return list(fd, d.path, defaultWorkers())
+	return read(fd, d.path, defaultWorkers())
 }
+
+// ReadlinkAt is the target of the symlink called name in the directory open as
+// fd. The error is a syscall.Errno.
+func ReadlinkAt(fd int, name string) (string, error) { return readlink(fd, name) }
 
 func readlink(fd int, name string) (string, error) {
 	for size := 256; ; size *= 4 {

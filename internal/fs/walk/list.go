@@ -41,17 +41,28 @@ var scratches = sync.Pool{New: func() any {
 // list reads the directory open as fd. The entries share one string for all
 // their names.
 func list(fd int, dir tree.Path, workers int) ([]tree.Entry, error) {
+	entries, _, err := read(fd, dir, workers)
+	return entries, err
+}
+
+// read is list that also names the entries which vanished meanwhile.
+func read(fd int, dir tree.Path, workers int) (entries []tree.Entry, vanished []string, err error) {
 	names, err := listNames(fd)
 	slices.Sort(names)
-	entries := make([]tree.Entry, len(names))
+	entries = make([]tree.Entry, len(names))
 	failed := statAll(fd, names, entries, workers)
 	if len(failed) > 0 {
 		entries = slices.DeleteFunc(entries, func(e tree.Entry) bool { return !e.Meta.Exists() })
 	}
-	if err != nil {
-		return entries, fail("read directory", dir, err)
+	for _, f := range failed {
+		if f.err == syscall.ENOENT {
+			vanished = append(vanished, f.name)
+		}
 	}
-	return entries, partial(dir, failed)
+	if err != nil {
+		return entries, vanished, fail("read directory", dir, err)
+	}
+	return entries, vanished, partial(dir, failed)
 }
 
 // listNames gives the names in the directory's own order. Each is followed by

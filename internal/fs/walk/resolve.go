@@ -9,6 +9,17 @@ import (
 	"lockstep/internal/fs/tree"
 )
 
+// Symlinks says which symlinks to directories a Root goes through.
+type Symlinks uint8
+
+// What is done with symlinks on the way to a name. The name itself is never
+// followed.
+const (
+	NoLinks       Symlinks = iota // they lead nowhere
+	LinksInside                   // those that stay beneath the Root are followed
+	LinksAnywhere                 // all are followed
+)
+
 const (
 	confined = unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS
 
@@ -23,6 +34,7 @@ const (
 // resolver opens directories beneath a handle.
 type resolver struct {
 	stepwise bool // no openat2: one openat per component
+	links    Symlinks
 }
 
 // probe finds out whether openat2 can be used: old kernels lack it (ENOSYS),
@@ -80,7 +92,12 @@ func (v resolver) cut(p string) (part, rest string) {
 }
 
 func (v resolver) step(at int, part string, flags int) (int, error) {
-	if v.stepwise {
+	switch {
+	case v.links == LinksAnywhere:
+		return openat(at, part, flags&^unix.O_NOFOLLOW)
+	case v.links == LinksInside:
+		return v.beneath(at, part, flags&^unix.O_NOFOLLOW)
+	case v.stepwise:
 		return openat(at, part, flags)
 	}
 	return openat2(at, part, flags)

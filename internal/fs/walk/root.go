@@ -15,6 +15,7 @@ type Root struct {
 	h       *handle
 	resolve resolver
 	inode   tree.Inode
+	origin  origin
 }
 
 // OpenRoot opens the directory called dir; a symlink in dir itself is
@@ -24,12 +25,76 @@ func OpenRoot(dir string) (*Root, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: tree.Quote(dir), Err: err}
 	}
+	r, err := rootAt(fd, NoLinks)
+	if err != nil {
+		return nil, &os.PathError{Op: "stat", Path: tree.Quote(dir), Err: err}
+	}
+	return r, nil
+}
+
+// NewRoot is a Root on the open directory dir, which the caller goes on owning,
+// and which goes through symlinks as links says.
+func NewRoot(dir *os.File, links Symlinks) (r *Root, err error) {
+	conn, err := dir.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	held := conn.Control(func(fd uintptr) {
+		var own int
+		if own, err = openat(int(fd), ".", openPath); err == nil {
+			r, err = rootAt(own, links)
+		}
+	})
+	if held != nil {
+		return nil, held
+	}
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: dir.Name(), Err: err}
+	}
+	return r, nil
+}
+
+// Again is another Root on the same directory.
+func (r *Root) Again() (*Root, error) {
+	fd, err := r.h.acquire()
+	if err != nil {
+		return nil, fail("open", tree.Root, err)
+	}
+	defer r.h.release()
+	own, err := openat(fd, ".", openPath)
+	if err != nil {
+		return nil, fail("open", tree.Root, err)
+	}
+	again, err := rootAt(own, r.resolve.links)
+	return again, fail("open", tree.Root, err)
+}
+
+// Sub is directory p as a Root of its own, which goes through symlinks as links
+// says. p itself may be a symlink if r goes through it.
+func (r *Root) Sub(p tree.Path, links Symlinks) (*Root, error) {
+	root, err := r.h.acquire()
+	if err != nil {
+		return nil, fail("open directory", p, err)
+	}
+	defer r.h.release()
+	fd, err := r.resolve.open(root, p, openPath)
+	if err != nil {
+		return nil, fail("open directory", p, err)
+	}
+	sub, err := rootAt(fd, links)
+	return sub, fail("open directory", p, err)
+}
+
+// rootAt takes over fd.
+func rootAt(fd int, links Symlinks) (*Root, error) {
 	m, err := statFD(fd)
 	if err != nil {
 		_ = unix.Close(fd)
-		return nil, &os.PathError{Op: "stat", Path: tree.Quote(dir), Err: err}
+		return nil, err
 	}
-	return &Root{h: newHandle(fd), resolve: probe(fd), inode: m.Inode()}, nil
+	resolve := probe(fd)
+	resolve.links = links
+	return &Root{h: newHandle(fd), resolve: resolve, inode: m.Inode()}, nil
 }
 
 // Close gives the handle back; a second call returns fs.ErrClosed.
@@ -121,7 +186,7 @@ func (r *Root) Dir(p tree.Path) (*Dir, error) {
 	if err != nil {
 		return nil, fail("open directory", p, err)
 	}
-	return &Dir{h: newHandle(fd), path: p}, nil
+	return &Dir{h: newHandle(fd), path: p, origin: r.origin}, nil
 }
 
 // Xattrs are p's extended attributes, those of a symlink itself included,
@@ -149,4 +214,18 @@ func (r *Root) Busy(p tree.Path) (busy bool, err error) {
 	defer f.Close()
 	busy, err = BusyFile(f)
 	return busy, fail("lease", p, err)
+}
+
+// File is another handle (O_PATH) on the directory, for the caller to close.
+func (r *Root) File() (*os.File, error) {
+	fd, err := r.h.acquire()
+	if err != nil {
+		return nil, fail("open", tree.Root, err)
+	}
+	defer r.h.release()
+	own, err := openat(fd, ".", openPath)
+	if err != nil {
+		return nil, fail("open", tree.Root, err)
+	}
+	return os.NewFile(uintptr(own), "."), nil
 }

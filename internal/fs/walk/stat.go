@@ -50,21 +50,54 @@ func statName(fd int, name string) (tree.Meta, error) {
 	return statx(fd, p, statFlags)
 }
 
-// statx takes the name as a pointer to NUL-terminated bytes, since the
-// wrapper in x/sys allocates a copy for every call.
 func statx(fd int, name *byte, flags int) (tree.Meta, error) {
 	var st unix.Statx_t
+	if err := statxInto(fd, name, flags, unix.STATX_BASIC_STATS, &st); err != nil {
+		return tree.Meta{}, err
+	}
+	return metaOf(&st)
+}
+
+// statxInto takes the name as a pointer to NUL-terminated bytes, since the
+// wrapper in x/sys allocates a copy for every call.
+func statxInto(fd int, name *byte, flags, mask int, st *unix.Statx_t) error {
 	for {
 		_, _, errno := unix.Syscall6(unix.SYS_STATX, uintptr(fd), uintptr(unsafe.Pointer(name)),
-			uintptr(flags), unix.STATX_BASIC_STATS, uintptr(unsafe.Pointer(&st)), 0)
+			uintptr(flags), uintptr(mask), uintptr(unsafe.Pointer(st)), 0)
 		switch errno {
 		case 0:
-			return metaOf(&st)
+			return nil
 		case syscall.EINTR:
 		default:
-			return tree.Meta{}, errno
+			return errno
 		}
 	}
+}
+
+// Times are those that tree.Meta has no room for, since few want them.
+type Times struct {
+	Access, Birth tree.Time // Birth is zero where the file system keeps none
+}
+
+// StatTimesAt is StatAt with the other times.
+func StatTimesAt(fd int, name string) (m tree.Meta, t Times, err error) {
+	p, flags := &emptyName[0], unix.AT_EMPTY_PATH
+	if name != "" {
+		if p, err = unix.BytePtrFromString(name); err != nil {
+			return m, t, err
+		}
+		flags = statFlags
+	}
+	var st unix.Statx_t
+	if err = statxInto(fd, p, flags, unix.STATX_BASIC_STATS|unix.STATX_BTIME, &st); err != nil {
+		return m, t, err
+	}
+	t.Access = tree.Time{Sec: st.Atime.Sec, Nsec: st.Atime.Nsec}
+	if st.Mask&unix.STATX_BTIME != 0 {
+		t.Birth = tree.Time{Sec: st.Btime.Sec, Nsec: st.Btime.Nsec}
+	}
+	m, err = metaOf(&st)
+	return m, t, err
 }
 
 func metaOf(st *unix.Statx_t) (tree.Meta, error) {

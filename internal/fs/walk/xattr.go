@@ -36,7 +36,30 @@ var noXattrAt atomic.Bool
 // that vanishes meanwhile is left out, and so is the form in which XFS stores
 // ACLs and shows them to root a second time.
 func XattrsAt(fd int, name string) ([]Xattr, error) {
-	all, err := grow(func(buf []byte) (int, error) { return listxattr(fd, name, buf) })
+	return xattrsOf(attributes{
+		list: func(buf []byte) (int, error) { return listxattr(fd, name, buf) },
+		get:  func(attr string, buf []byte) (int, error) { return getxattr(fd, name, attr, buf) },
+	})
+}
+
+// XattrAt is the value of one attribute of what XattrsAt reads, nil if there is
+// none of that name.
+func XattrAt(fd int, name, attr string) ([]byte, error) {
+	value, err := grow(func(buf []byte) (int, error) { return getxattr(fd, name, attr, buf) })
+	if err == syscall.ENODATA || err == syscall.EOPNOTSUPP {
+		return nil, nil
+	}
+	return value, err
+}
+
+// attributes are the system calls that read those of one object.
+type attributes struct {
+	list func(buf []byte) (int, error)
+	get  func(attr string, buf []byte) (int, error)
+}
+
+func xattrsOf(of attributes) ([]Xattr, error) {
+	all, err := grow(of.list)
 	if err == syscall.EOPNOTSUPP {
 		return nil, nil
 	}
@@ -48,7 +71,7 @@ func XattrsAt(fd int, name string) ([]Xattr, error) {
 		if strings.HasPrefix(attr, "trusted.SGI_ACL_") {
 			continue
 		}
-		value, err := grow(func(buf []byte) (int, error) { return getxattr(fd, name, attr, buf) })
+		value, err := grow(func(buf []byte) (int, error) { return of.get(attr, buf) })
 		switch err {
 		case nil:
 			attrs = append(attrs, Xattr{Name: attr, Value: value})

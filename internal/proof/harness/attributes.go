@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// attributes are the user.* extended attributes and POSIX ACLs of path, a
-// symlink not followed.
-func attributes(path string) (map[string]string, error) {
+// attributes are the user.* extended attributes and POSIX ACLs of path, or all
+// that it has; a symlink is not followed.
+func attributes(path string, all bool) (map[string]string, error) {
 	size, err := unix.Llistxattr(path, nil)
 	if err != nil || size == 0 {
 		return nil, ignoreUnsupported(err)
@@ -18,9 +18,9 @@ func attributes(path string) (map[string]string, error) {
 	if size, err = unix.Llistxattr(path, names); err != nil {
 		return nil, err
 	}
-	all := map[string]string{}
+	found := map[string]string{}
 	for name := range strings.SplitSeq(string(names[:size]), "\x00") {
-		if !strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "system.posix_acl_") {
+		if name == "" || !all && !strings.HasPrefix(name, "user.") && !strings.HasPrefix(name, "system.posix_acl_") {
 			continue
 		}
 		value := make([]byte, 64<<10)
@@ -28,9 +28,9 @@ func attributes(path string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		all[name] = string(value[:n])
+		found[name] = string(value[:n])
 	}
-	return all, nil
+	return found, nil
 }
 
 func ignoreUnsupported(err error) error {

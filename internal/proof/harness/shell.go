@@ -18,8 +18,12 @@ const shellScript = `#!/bin/sh
 if [ "$1" = -l ]; then shift 2; fi
 if [ -e '%s' ]; then echo "connect to host $1: no route to host" >&2; exit 255; fi
 shift
-cd / && exec sh -c "$*"
+cd "${LOCKSTEP_SHELL_HOME:-/}" && exec sh -c "$*"
 `
+
+// ShellHomeVar names the environment variable with the directory in which
+// commands run that a Shell is given; / without it.
+const ShellHomeVar = "LOCKSTEP_SHELL_HOME"
 
 // NewShell writes the script into dir.
 func NewShell(dir string) (*Shell, error) {

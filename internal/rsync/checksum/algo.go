@@ -1,7 +1,9 @@
 package checksum
 
 import (
+	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -108,4 +110,14 @@ func Negotiate(own, peer string) (Algo, error) {
 		}
 	}
 	return None, fmt.Errorf("negotiate a checksum: no common name: ours %q, peer's %q", own, peer)
+}
+
+// Hex returns a digest that is in the order of the wire in the form that people
+// know: hexadecimal, and for the xxh family most significant byte first.
+func (a Algo) Hex(digest []byte) string {
+	if a.reversed() {
+		digest = slices.Clone(digest)
+		slices.Reverse(digest)
+	}
+	return hex.EncodeToString(digest)
 }

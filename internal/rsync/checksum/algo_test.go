@@ -84,3 +84,18 @@ func TestDefaultsDependOnTheProtocol(t *testing.T) {
 		}
 	}
 }
+
+func TestDigestsAreShownInTheirCanonicalForm(t *testing.T) {
+	wire := []byte{0xae, 0x66, 0x0d}
+	for algo, want := range map[checksum.Algo]string{
+		checksum.MD5: "ae660d", checksum.MD4Old: "ae660d", checksum.SHA1: "ae660d",
+		checksum.XXH64: "0d66ae", checksum.XXH3: "0d66ae", checksum.XXH128: "0d66ae",
+	} {
+		if got := algo.Hex(wire); got != want {
+			t.Errorf("%v: %s, want %s", algo, got, want)
+		}
+	}
+	if wire[0] != 0xae {
+		t.Error("the digest was turned around")
+	}
+}

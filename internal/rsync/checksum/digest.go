@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"hash"
+	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/zeebo/xxh3"
@@ -81,15 +82,9 @@ func (h *Hash) Sum(dst []byte) []byte {
 	n := len(dst)
 	dst = h.h.Sum(dst)
 	if h.reverse {
-		reverse(dst[n:])
+		slices.Reverse(dst[n:])
 	}
 	return dst
-}
-
-func reverse(p []byte) {
-	for i, j := 0, len(p)-1; i < j; i, j = i+1, j-1 {
-		p[i], p[j] = p[j], p[i]
-	}
 }
 
 // Blocks computes strong sums of blocks, all with the session's seed. It does

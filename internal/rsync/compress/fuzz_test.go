@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"lockstep/internal/rsync/compress"
+	"lockstep/internal/rsync/wire"
 )
 
 // FuzzRoundTrip takes plan as a list of steps: a zero ends a file, a small byte
@@ -59,4 +60,50 @@ func steps(plan, basis []byte, blockLen int) []op {
 		ops = append(ops, op{literal: basis[from : from+n]})
 	}
 	return ops
+}
+
+// FuzzDecoder reads hostile bytes as two files: it must end with an error or
+// with the end of the file, and deliver nothing else than the buffer holds.
+func FuzzDecoder(f *testing.F) {
+	basis := bytes.Repeat([]byte("some basis text "), 300)
+	for i, m := range allMethods {
+		var buf bytes.Buffer
+		o := compress.Options{Method: m, Protocol: 31}
+		e, err := compress.New(&buf, o)
+		if err != nil {
+			f.Fatal(err)
+		}
+		encode(f, e, []op{{literal: basis[:900]}, {block: 1}, {block: 2}, {literal: basis[3:200]}}, basis, 700)
+		encode(f, e, []op{{block: 3}, {literal: basis[90:1200]}}, basis, 700)
+		e.Close()
+		f.Add(buf.Bytes(), uint8(i), uint16(512))
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, method uint8, piece uint16) {
+		const most = 1000 // tokens: bombs take long
+		o := compress.Options{Method: allMethods[int(method)%len(allMethods)], Protocol: 30}
+		d, err := compress.NewDecoder(wire.NewReader(bytes.NewReader(stream)), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.Close()
+		got := make([]byte, int(piece)+1)
+		for range 2 {
+			d.Start(7)
+			for range most {
+				token, err := d.Next(got)
+				if err != nil {
+					return
+				}
+				if token.End() {
+					break
+				}
+				if len(token.Literal) > len(got) || token.First < 0 || token.First+token.Blocks > 7 {
+					t.Fatalf("token %d bytes, blocks %d+%d", len(token.Literal), token.First, token.Blocks)
+				}
+				for i := range token.Blocks {
+					d.See(basis[(token.First+i)*600:][:600], true)
+				}
+			}
+		}
+	})
 }

@@ -22,6 +22,7 @@ const (
 	flagData    = 0x40
 	flagRel     = 0x80
 	flagRelRun  = 0xc0
+	flagMask    = 0xc0 // of the flags that have a number in their lower bits
 
 	maxRel    = 63
 	maxRun    = 65536 // blocks

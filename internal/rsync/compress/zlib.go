@@ -87,15 +87,7 @@ func (d *deflater) block(data []byte) {
 		return
 	}
 	d.primed = false
-	for rest := data; len(rest) > 0; {
-		n := min(len(rest), maxInsert)
-		if d.repeat {
-			d.state.hist.add(data[:n])
-		} else {
-			d.state.hist.add(rest[:n])
-		}
-		rest = rest[n:]
-	}
+	d.state.hist.insert(data, d.repeat)
 }
 
 func (d *deflater) end() {
@@ -131,4 +123,18 @@ func (h *history) add(p []byte) {
 		h.n = copy(h.buf[:], h.last())
 	}
 	h.n += copy(h.buf[h.n:], p)
+}
+
+// insert adds a matched block as a receiver does. With repeat every piece of a
+// block that is too long for one stored block is the start of the block.
+func (h *history) insert(block []byte, repeat bool) {
+	for rest := block; len(rest) > 0; {
+		n := min(len(rest), maxInsert)
+		if repeat {
+			h.add(block[:n])
+		} else {
+			h.add(rest[:n])
+		}
+		rest = rest[n:]
+	}
 }

@@ -2,6 +2,7 @@ package delta_test
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
 	"testing"
 
@@ -54,6 +55,22 @@ func BenchmarkSearchAllDifferent(b *testing.B) {
 	r := rand.New(rand.NewPCG(1, 1))
 	basis, file := noise(r, benchSize), noise(r, benchSize)
 	benchmark(b, basis, file)
+}
+
+func BenchmarkSign(b *testing.B) {
+	basis := noise(rand.New(rand.NewPCG(1, 1)), benchSize)
+	h := delta.Geometry(benchSize, protocol, checksum.XXH128.Size())
+	strong := checksum.XXH128.Blocks(seed, true)
+	var s delta.Signer
+	var src bytes.Reader
+	b.SetBytes(benchSize)
+	b.ReportAllocs()
+	for b.Loop() {
+		src.Reset(basis)
+		if err := s.Sign(io.Discard, &src, h, strong); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkSearchManySmallFiles(b *testing.B) {

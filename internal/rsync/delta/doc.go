@@ -1,9 +1,9 @@
-// Package delta finds out what of a file its receiver already has: it reads the
-// sums of the receiver's basis file (Head, Sums) and searches the new file for
-// the basis's blocks (Searcher), in one pass, so that only the rest crosses the
-// wire. Geometry is the reference's choice of block and sum lengths. It
-// implements sections 1.4, 2.1, 2.2 and 3.8 of the transfer specification
-// (without the rule for updates in place).
+// Package delta finds out what of a file its receiver already has. The receiving
+// side chooses the lengths of blocks and sums for its basis file (Choice) and
+// computes the sums (Signer); the sending side reads them (Head, Sums) and
+// searches the new file for the basis's blocks (Searcher), in one pass, so that
+// only the rest crosses the wire. It implements sections 1.4, 2.1, 2.2 and 3.8 of
+// the transfer specification.
 //
 // Sums come from a hostile peer: a header outside the protocol's limits is
 // refused, one that asks for more than MaxMemory too, and memory grows only with
@@ -11,7 +11,7 @@
 // and what it emits is the file. Besides the sums a search takes 256 KiB and two
 // blocks of memory, whatever the size of the file.
 //
-// The package knows no files and no connections, only readers and a Sink. A
-// Sums and a Searcher are for one goroutine at a time; both are meant to be used
-// again for the next file and then allocate nothing.
+// The package knows no files, only readers and a Sink. A Sums, a Searcher and a
+// Signer are for one goroutine at a time; they are meant to be used again for the
+// next file and then allocate nothing.
 package delta

@@ -29,9 +29,20 @@ type Head struct {
 	Count, BlockLen, S2Len, Remainder int32
 }
 
-// Validate checks a header that a peer sent, where digest is the length of the
-// transfer's strong sum in bytes.
+// Validate checks a header that a peer sent with sums that are to be searched
+// for, where digest is the length of the transfer's strong sum in bytes.
 func (h Head) Validate(protocol, digest int) error {
+	if err := h.Check(protocol, digest); err != nil {
+		return err
+	}
+	if need := h.memory(); need > MaxMemory {
+		return fmt.Errorf("sum header: %d blocks need %d bytes of memory, more than %d", h.Count, need, int64(MaxMemory))
+	}
+	return nil
+}
+
+// Check is Validate for a header that no sums follow: what a sender answers with.
+func (h Head) Check(protocol, digest int) error {
 	maxBlock := int32(MaxBlock)
 	if protocol < 30 {
 		maxBlock = MaxBlockOld
@@ -47,9 +58,6 @@ func (h Head) Validate(protocol, digest int) error {
 		return fmt.Errorf("sum header: strong sum length %d is not in 0..%d", h.S2Len, digest)
 	case h.Remainder < 0 || h.Remainder > h.BlockLen:
 		return fmt.Errorf("sum header: remainder %d is not in 0..%d", h.Remainder, h.BlockLen)
-	}
-	if need := h.memory(); need > MaxMemory {
-		return fmt.Errorf("sum header: %d blocks need %d bytes of memory, more than %d", h.Count, need, int64(MaxMemory))
 	}
 	return nil
 }
@@ -89,21 +97,15 @@ const (
 	blockMultiple = 8
 )
 
+// maxCount is the most blocks that a header can count.
+const maxCount = math.MaxInt32
+
 // Geometry returns the header that the reference sends for a basis file of size
 // bytes in the normal pass, where digest is the length of the transfer's strong
 // sum. A file of more blocks than an int32 counts is treated as no basis.
 func Geometry(size int64, protocol, digest int) Head {
-	block := blockLen(size, protocol)
-	count := (size + block - 1) / block
-	if count > math.MaxInt32 {
-		return Head{}
-	}
-	return Head{
-		Count:     int32(count),
-		BlockLen:  int32(block),
-		S2Len:     int32(min(strongLen(size, block), longSum, digest)),
-		Remainder: int32(size % block),
-	}
+	h, _ := Choice{Protocol: protocol, Digest: digest}.Head(size)
+	return h
 }
 
 // blockLen returns the root of size, rounded down to a multiple of 8, within

@@ -15,7 +15,7 @@ func TestGeometryIsThatOfTheSpecification(t *testing.T) {
 		protocol int
 		want     delta.Head
 	}{
-		{"empty", 0, 31, delta.Head{Count: 0, BlockLen: 700, S2Len: 2}},
+		{"empty, which is as good as no basis", 0, 31, delta.Head{}},
 		{"one byte", 1, 31, delta.Head{Count: 1, BlockLen: 700, S2Len: 2, Remainder: 1}},
 		{"5000 bytes", 5000, 31, delta.Head{Count: 8, BlockLen: 700, S2Len: 2, Remainder: 100}},
 		{"largest with the least block", 490000, 31, delta.Head{Count: 700, BlockLen: 700, S2Len: 2}},

@@ -20,9 +20,11 @@ type Sink interface {
 	Block(n int, data []byte) error
 }
 
-// Result counts what a search has emitted, in bytes of the file.
+// Result counts what a search has emitted, in bytes of the file, and how often
+// the rolling sum of a block was met, and was so by chance.
 type Result struct {
 	Literal, Matched int64
+	Hits, Alarms     int
 }
 
 // ErrShrank says that a file ended before the size it was listed with.
@@ -63,6 +65,10 @@ const (
 // Searcher searches files one after the other with the same buffers. The zero
 // value is ready.
 type Searcher struct {
+	// InPlace says that the receiver overwrites its basis while it is sent the
+	// file: only blocks that are still there are used.
+	InPlace bool
+
 	buf    []byte
 	index  index
 	digest [checksum.MaxSize]byte
@@ -85,6 +91,9 @@ func (s *Searcher) Search(src io.Reader, size int64, sums *Sums, strong *checksu
 		whole := sums.sum1[:sums.whole()]
 		s.index.build(whole)
 		defer s.index.empty(whole)
+	}
+	if s.InPlace {
+		w.rule = &inPlace{block: int64(w.block)}
 	}
 	w.buf = s.window(size, w.block)
 	err := w.run()
@@ -124,6 +133,7 @@ type search struct {
 	lit      int   // in buf: start of the bytes that have not been emitted, <= pos
 	expected int   // the block after the last match
 	vain     int64 // bytes that may still be hashed for nothing
+	rule     *inPlace
 	result   Result
 }
 
@@ -231,13 +241,20 @@ func (w *search) searchWindow() error {
 
 // find returns the block that equals the one at pos, whose rolling sum is sum;
 // -1 if there is none. It prefers the block after the last match, then the block
-// at the same offset of the basis, then the first.
+// at the same offset of the basis, then the first; in place, the block at the
+// same offset comes before all.
 func (w *search) find(sum uint32) int {
 	s := w.sums
 	whole := len(w.index.next)
+	offset := w.base + int64(w.pos)
 	w.digest = w.digest[:0]
-	if w.expected < whole && s.sum1[w.expected] == sum && w.equal(w.expected) {
-		return w.expected
+	if w.rule != nil {
+		if n := w.aligned(sum, offset); n >= 0 {
+			return n
+		}
+	}
+	if n := w.expected; n < whole && s.sum1[n] == sum && w.rule.usable(n, offset) && w.equal(n) {
+		return n
 	}
 	tried := 0
 	n := w.index.first(sum)
@@ -249,18 +266,28 @@ func (w *search) find(sum uint32) int {
 	if n < 0 {
 		return -1
 	}
-	offset := w.base + int64(w.pos)
-	if same := offset / int64(w.block); offset%int64(w.block) == 0 && same < int64(whole) &&
-		s.sum1[same] == sum && w.equal(int(same)) {
-		return int(same)
+	w.result.Hits++
+	if n := w.aligned(sum, offset); n >= 0 {
+		return n
 	}
 	for ; n >= 0 && tried < maxCandidates; n = w.index.next[n] {
-		if s.sum1[n] == sum && w.equal(int(n)) {
+		if s.sum1[n] == sum && w.rule.usable(int(n), offset) && w.equal(int(n)) {
 			return int(n)
 		}
 		tried++
 	}
+	w.result.Alarms++
 	w.vain -= int64(w.block)
+	return -1
+}
+
+// aligned is the block at that offset of the basis if it equals the one at pos,
+// else -1.
+func (w *search) aligned(sum uint32, offset int64) int {
+	n := offset / int64(w.block)
+	if offset%int64(w.block) == 0 && n < int64(len(w.index.next)) && w.sums.sum1[n] == sum && w.equal(int(n)) {
+		return int(n)
+	}
 	return -1
 }
 
@@ -278,7 +305,7 @@ func (w *search) equal(n int) bool {
 func (w *search) finish() error {
 	last := int(w.sums.Count) - 1
 	short := int(w.sums.Remainder)
-	if last >= len(w.index.next) && w.have-short >= w.lit {
+	if last >= len(w.index.next) && w.have-short >= w.lit && w.rule.usable(last, w.base+int64(w.have-short)) {
 		tail := w.have - short
 		data := w.buf[tail:w.have]
 		sum2 := w.strong.Sum(w.digest[:0], data)
@@ -298,6 +325,7 @@ func (w *search) emitBlock(n, size int) error {
 		return err
 	}
 	data := w.buf[w.pos : w.pos+size]
+	w.rule.found(n, w.base+int64(w.pos))
 	w.pos += size
 	w.lit = w.pos
 	w.expected = n + 1

@@ -127,14 +127,23 @@ func (a acl) key() string {
 // objects are the permissions that are present, in the order of the wire.
 func (a acl) objects() []uint8 {
 	var perms []uint8
-	for _, o := range [...]struct{ bit, perm uint8 }{
-		{wireUserObj, a.user}, {wireGroupObj, a.group}, {wireMask, a.mask}, {wireOther, a.oth},
-	} {
+	for _, o := range a.parts() {
 		if a.has&o.bit != 0 {
-			perms = append(perms, o.perm)
+			perms = append(perms, *o.perm)
 		}
 	}
 	return perms
+}
+
+// aclPart is one of the entries that an ACL has at most once.
+type aclPart struct {
+	bit  byte
+	perm *uint8
+}
+
+// parts are these entries of a, in the order of the wire.
+func (a *acl) parts() [4]aclPart {
+	return [4]aclPart{{wireUserObj, &a.user}, {wireGroupObj, &a.group}, {wireMask, &a.mask}, {wireOther, &a.oth}}
 }
 
 // aclTable numbers the ACLs of one sort in the order of their first use.

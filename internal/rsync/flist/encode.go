@@ -47,6 +47,7 @@ type state struct {
 	rdev     uint32 // protocol 27
 	major    uint32 // protocol 28 and up
 	dev      uint64 // of the previous linked entry, protocols 28 and 29
+	atime    int64  // of the previous non-directory, with -U
 }
 
 // NewEncoder is ready for the session's first list. names may be nil.
@@ -91,7 +92,9 @@ func (e *Encoder) End(ioError int32) *List {
 		e.w.Int(ioError)
 	}
 	list := e.list
-	list.sort(e.opts.Protocol)
+	if !e.opts.Iconv { // else entries keep the order in which they were sent (section 1.9)
+		list.sort(e.opts.Protocol)
+	}
 	e.next = list.start + int32(len(list.records)) + 1
 	e.list = nil
 	return list
@@ -119,6 +122,10 @@ func (e *Encoder) Add(ent *Entry) error {
 	if err := e.sendable(ent); err != nil {
 		return err
 	}
+	target, err := e.target(ent)
+	if err != nil {
+		return err
+	}
 	first, partner := e.linkOf(ent)
 	position := e.list.start + int32(len(e.list.records))
 	if err := e.list.add(ent.Dir, ent.Name, ent.Meta.Kind); err != nil {
@@ -131,7 +138,7 @@ func (e *Encoder) Add(ent *Entry) error {
 	if partner != nil && e.writeReference(partner) {
 		e.prev.copyLinked(partner, ent.Meta.Kind)
 	} else {
-		e.writeFields(flags, ent, owner, group)
+		e.writeFields(flags, ent, owner, group, target)
 	}
 	if first {
 		e.links.declare(ent, position)
@@ -157,19 +164,43 @@ func (e *Encoder) LastXattrSet() int32 {
 // sendable checks what the decoder at the other end would call an attack.
 func (e *Encoder) sendable(ent *Entry) error {
 	e.scratch = appendName(e.scratch[:0], ent.Dir, ent.Name)
+	if e.opts.Convert != nil {
+		name, err := convertName(e.opts.Convert, e.scratch)
+		if err != nil {
+			return fmt.Errorf("name: %w: %w", err, ErrUnsendable)
+		}
+		e.scratch = append(e.scratch[:0], name...)
+	}
 	switch {
 	case len(e.scratch) > tree.MaxPath:
 		return fmt.Errorf("path of %d bytes: %w", len(e.scratch), ErrUnsendable)
 	case len(ent.Name) > tree.MaxName:
 		return fmt.Errorf("name of %d bytes: %w", len(ent.Name), ErrUnsendable)
-	case ent.Meta.Kind == tree.Symlink && e.opts.Links && (len(ent.Target) == 0 || len(ent.Target) > maxTarget):
-		return fmt.Errorf("symlink target of %d bytes: %w", len(ent.Target), ErrUnsendable)
 	case ent.Meta.Kind == tree.Missing && ent.Name == "":
 		return fmt.Errorf("the transfer root as a missing entry: %w", ErrUnsendable)
 	case len(e.list.records) >= 1<<30:
 		return fmt.Errorf("list of more than %d entries: %w", 1<<30, ErrUnsendable)
 	}
 	return nil
+}
+
+// target is a symlink's target as it travels, "" for what has none.
+func (e *Encoder) target(ent *Entry) (string, error) {
+	if ent.Meta.Kind != tree.Symlink || !e.opts.Links {
+		return "", nil
+	}
+	target := ent.Target
+	if e.opts.Convert != nil && e.opts.Compat&wire.SymlinkIconv != 0 {
+		converted, err := e.opts.Convert([]byte(target))
+		if err != nil {
+			return "", fmt.Errorf("symlink target: %w: %w", err, ErrUnsendable)
+		}
+		target = string(converted)
+	}
+	if len(target) == 0 || len(target) > maxTarget {
+		return "", fmt.Errorf("symlink target of %d bytes: %w", len(target), ErrUnsendable)
+	}
+	return target, nil
 }
 
 // flags computes the flag bits except those of names that follow.
@@ -206,6 +237,12 @@ func (e *Encoder) flags(ent *Entry, first bool, partner *linkGroup) uint32 {
 	}
 	if p >= 31 && m.Mtime.Nsec != 0 {
 		flags |= flagNsec
+	}
+	if e.opts.Crtimes && ent.Crtime.Sec == m.Mtime.Sec {
+		flags |= flagCrtimeSame
+	}
+	if e.opts.Atimes && p >= 28 && !m.IsDir() && ent.Atime.Sec == e.prev.atime {
+		flags |= flagSameAtime
 	}
 	return flags | e.nameFlags() | e.rdevFlags(m)
 }

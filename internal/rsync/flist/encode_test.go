@@ -219,6 +219,28 @@ func TestEntriesMatchCaptures(t *testing.T) {
 	}
 }
 
+func TestAccessAndCreationTimesMatchTheCapture(t *testing.T) {
+	o := archive(32, wire.VarintFlistFlags)
+	o.Atimes, o.SumLen = true, 16
+	c := newCapture(t, o)
+	c.Begin()
+	c.sends(top, "01 | 01 2e | 00 00 10 | 65 00 f1 53 | ed 41 00 00 | 00 | 00")
+	a := flist.Entry{Name: "a.txt", Meta: meta(tree.File, 0o644, 5), Sum: make([]byte, 16)}
+	a.Atime.Sec = 0x6b039497
+	c.sends(a, "80 98 | 05 61 2e 74 78 74 | 00 05 00 | a4 81 00 00 | 6b 97 94 03 |"+strings.Repeat("00", 16))
+	node := dev
+	node.Atime = a.Atime
+	c.sends(node, "c0 98 40 | 03 64 65 76 | 00 00 00 | a4 21 00 00 | 05 | 81 2c")
+
+	c = newCapture(t, flist.Options{Protocol: 32, Compat: wire.VarintFlistFlags, Crtimes: true})
+	c.Begin()
+	file := flist.Entry{Name: "x", Meta: meta(tree.File, 0o644, 0)}
+	file.Crtime.Sec = stamp + 1
+	c.sends(file, "18 | 01 78 | 00 00 00 | 65 00 f1 53 | 65 01 f1 53 | a4 81 00 00")
+	file.Name, file.Crtime.Sec = "y", stamp
+	c.sends(file, "c2 9a 00 | 01 79 | 00 00 00")
+}
+
 func three() tree.Meta {
 	m := meta(tree.File, 0o644, 2)
 	m.Nlink, m.Ino = 3, 77

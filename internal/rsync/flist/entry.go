@@ -14,6 +14,8 @@ type Entry struct {
 	// receiving side sweep this directory and the ones below it which follow.
 	Top, NoContent bool
 
+	Atime, Crtime tree.Time // with -U and -N; whole seconds travel
+
 	Target  string  // of a symlink
 	Sum     []byte  // checksum of a regular file, nil if it couldn't be read
 	Access  []byte  // value of system.posix_acl_access, nil for none
@@ -46,15 +48,20 @@ const (
 	flagSameName   = 0x0020
 	flagLongName   = 0x0040
 	flagSameTime   = 0x0080
-	flagSameMajor  = 0x0100 // devices and specials
-	flagNoContent  = 0x0100 // directories, protocol 30 and up
-	flagLinked     = 0x0200 // non-directories
-	flagSameDev    = 0x0400 // protocols 28 and 29, linked
-	flagUserName   = 0x0400 // protocol 30 and up
-	flagMinor8     = 0x0800 // protocols 28 and 29, devices and specials
-	flagGroupName  = 0x0800 // protocol 30 and up
-	flagLinkFirst  = 0x1000 // protocol 30 and up, linked
-	flagNsec       = 0x2000 // protocol 31 and up
+	flagSameMajor  = 0x0100  // devices and specials
+	flagNoContent  = 0x0100  // directories, protocol 30 and up
+	flagLinked     = 0x0200  // non-directories
+	flagSameDev    = 0x0400  // protocols 28 and 29, linked
+	flagUserName   = 0x0400  // protocol 30 and up
+	flagMinor8     = 0x0800  // protocols 28 and 29, devices and specials
+	flagGroupName  = 0x0800  // protocol 30 and up
+	flagLinkFirst  = 0x1000  // protocol 30 and up, linked
+	flagNsec       = 0x2000  // protocol 31 and up
+	flagSameAtime  = 0x4000  // non-directories, with -U
+	flagCrtimeSame = 0x20000 // with -N: it is the modification time
+
+	// flagsKnown are all of them; nobody sets others.
+	flagsKnown = 0x27fff
 
 	// flagIOErrorEnd is the two-byte terminator that carries io_error.
 	flagIOErrorEnd = 0x1004

@@ -6,7 +6,7 @@ import (
 
 // writeFields writes items 6 to 17 of an entry (section 1.4) and notes in the
 // delta state what it wrote.
-func (e *Encoder) writeFields(flags uint32, ent *Entry, owner, group string) {
+func (e *Encoder) writeFields(flags uint32, ent *Entry, owner, group, target string) {
 	m := &ent.Meta
 	e.writeSize(m)
 	if flags&flagSameTime == 0 {
@@ -20,9 +20,16 @@ func (e *Encoder) writeFields(flags uint32, ent *Entry, owner, group string) {
 	if flags&flagNsec != 0 {
 		e.w.Varint(int32(m.Mtime.Nsec))
 	}
+	if e.opts.Crtimes && flags&flagCrtimeSame == 0 {
+		e.w.Varlong(ent.Crtime.Sec, 4)
+	}
 	if flags&flagSameMode == 0 {
 		e.prev.mode = m.Mode()
 		e.w.Int(int32(e.prev.mode))
+	}
+	if e.opts.Atimes && !m.IsDir() && flags&flagSameAtime == 0 {
+		e.prev.atime = ent.Atime.Sec
+		e.w.Varlong(e.prev.atime, 4)
 	}
 	if flags&flagSameUID == 0 {
 		e.prev.uid = m.UID
@@ -36,8 +43,8 @@ func (e *Encoder) writeFields(flags uint32, ent *Entry, owner, group string) {
 	}
 	e.writeRdev(flags, m)
 	if m.Kind == tree.Symlink && e.opts.Links {
-		e.int30(uint32(len(ent.Target)))
-		e.w.Write([]byte(ent.Target))
+		e.int30(uint32(len(target)))
+		e.w.Write([]byte(target))
 	}
 	e.writeInode(flags, ent)
 	e.writeSum(ent)
@@ -83,15 +90,9 @@ func (e *Encoder) writeSize(m *tree.Meta) {
 	}
 }
 
-// hasRdev reports whether an entry of that kind carries a device number
-// (section 1.7).
-func (e *Encoder) hasRdev(k tree.Kind) bool {
-	return k.IsDevice() && e.opts.Devices || k.IsSpecial() && e.opts.Specials && e.opts.Protocol < 31
-}
-
 // rdevFlags are the flag bits that shorten a device number.
 func (e *Encoder) rdevFlags(m *tree.Meta) uint32 {
-	if !e.hasRdev(m.Kind) {
+	if !e.opts.hasRdev(m.Kind) {
 		return 0
 	}
 	special := m.Kind.IsSpecial()
@@ -122,7 +123,7 @@ func (e *Encoder) writeRdev(flags uint32, m *tree.Meta) {
 	if e.opts.Protocol == 27 && !m.Kind.IsDevice() && !m.Kind.IsSpecial() {
 		e.prev.rdev = 0
 	}
-	if !e.hasRdev(m.Kind) {
+	if !e.opts.hasRdev(m.Kind) {
 		return
 	}
 	if e.opts.Protocol == 27 {
@@ -150,7 +151,7 @@ func (e *Encoder) writeRdev(flags uint32, m *tree.Meta) {
 // writeSum writes the -c checksum: of regular files, at protocol 27 of
 // everything. A file that could not be read has zeros (section 2.6 of part 3).
 func (e *Encoder) writeSum(ent *Entry) {
-	if e.opts.SumLen == 0 || ent.Meta.Kind != tree.File && e.opts.Protocol >= 28 {
+	if !e.opts.hasSum(ent.Meta.Kind) {
 		return
 	}
 	var sum [maxSumLen]byte

@@ -54,7 +54,7 @@ func (t *linkTable) declare(ent *Entry, index int32) {
 	}
 	m := &ent.Meta
 	(*t)[m.Inode()] = &linkGroup{index: index, left: m.Nlink - 1, state: state{
-		mode: m.Mode(), mtime: m.Mtime.Sec, uid: m.UID, gid: m.GID, major: m.Major,
+		mode: m.Mode(), mtime: m.Mtime.Sec, atime: ent.Atime.Sec, uid: m.UID, gid: m.GID, major: m.Major,
 	}}
 }
 
@@ -68,7 +68,7 @@ func (e *Encoder) writeReference(g *linkGroup) bool {
 // copyLinked moves the delta state to the values of an abbreviated entry's
 // founder, as the decoder does (section 1.5).
 func (s *state) copyLinked(g *linkGroup, kind tree.Kind) {
-	s.mode, s.mtime, s.uid, s.gid = g.state.mode, g.state.mtime, g.state.uid, g.state.gid
+	s.mode, s.mtime, s.atime, s.uid, s.gid = g.state.mode, g.state.mtime, g.state.atime, g.state.uid, g.state.gid
 	if kind.IsDevice() {
 		s.major = g.state.major
 	}

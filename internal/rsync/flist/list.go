@@ -67,6 +67,16 @@ func (l *List) record(index int32) *record {
 	return &l.records[i]
 }
 
+// Position is when the entry with that index, which l must contain, was sent: 0
+// for the first of l.
+func (l *List) Position(index int32) int {
+	i := uint32(index - l.start)
+	if l.order != nil {
+		i = l.order[i]
+	}
+	return int(i)
+}
+
 // Path is the name of the entry with that index, which l must contain.
 func (l *List) Path(index int32) tree.Path {
 	r := l.record(index)

@@ -1,7 +1,6 @@
 package flist
 
 import (
-	"bytes"
 	"cmp"
 	"strings"
 )
@@ -44,27 +43,28 @@ func slashOrder[T string | []byte](a, b T, n int) int {
 	return 0
 }
 
-// comparePaths orders two full names; the root is ".".
-func comparePaths(protocol int, a []byte, aDir bool, b []byte, bDir bool) int {
+// comparePaths orders two full names; the root is ".", or "/." where it was
+// named by an absolute path.
+func comparePaths[T string | []byte](protocol int, a T, aDir bool, b T, bDir bool) int {
 	if protocol < modernOrder {
-		return bytes.Compare(a, b)
+		return compareText(a, b)
 	}
+	i := componentStart(a, b)
+	a, b = a[i:], b[i:]
 	aRoot, bRoot := isRoot(a, aDir), isRoot(b, bDir)
 	if aRoot || bRoot {
 		return cmp.Compare(rank(!aRoot), rank(!bRoot))
 	}
-	i := componentStart(a, b)
-	a, b = a[i:], b[i:]
 	ca, aItem := component(a, aDir)
 	cb, bItem := component(b, bDir)
 	switch {
 	case aItem && bItem:
-		return bytes.Compare(ca, cb)
+		return compareText(ca, cb)
 	case aItem != bItem:
 		return cmp.Compare(rank(!aItem), rank(!bItem))
 	}
 	n := min(len(ca), len(cb))
-	if c := bytes.Compare(ca[:n], cb[:n]); c != 0 {
+	if c := compareText(ca[:n], cb[:n]); c != 0 {
 		return c
 	}
 	if c := slashOrder(ca, cb, n); c != 0 {
@@ -73,7 +73,18 @@ func comparePaths(protocol int, a []byte, aDir bool, b []byte, bDir bool) int {
 	return cmp.Compare(len(a), len(b)) // one of the two ends here, the other lies below it
 }
 
-func isRoot(name []byte, dir bool) bool { return dir && len(name) == 1 && name[0] == '.' }
+// compareText compares bytes.
+func compareText[T string | []byte](a, b T) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return cmp.Compare(a[i], b[i])
+		}
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+func isRoot[T string | []byte](name T, dir bool) bool { return dir && len(name) == 1 && name[0] == '.' }
 
 func rank(second bool) int {
 	if second {
@@ -84,7 +95,7 @@ func rank(second bool) int {
 
 // componentStart is the offset of the first component in which a and b differ,
 // or of the last one of the name that the other one continues.
-func componentStart(a, b []byte) int {
+func componentStart[T string | []byte](a, b T) int {
 	start := 0
 	for i := 0; i < len(a) && i < len(b) && a[i] == b[i]; i++ {
 		if a[i] == '/' {
@@ -96,9 +107,11 @@ func componentStart(a, b []byte) int {
 
 // component is the first component of rest and whether it is an item: the last
 // component of a non-directory.
-func component(rest []byte, dir bool) (name []byte, item bool) {
-	if i := bytes.IndexByte(rest, '/'); i >= 0 {
-		return rest[:i], false
+func component[T string | []byte](rest T, dir bool) (name T, item bool) {
+	for i := range len(rest) {
+		if rest[i] == '/' {
+			return rest[:i], false
+		}
 	}
 	return rest, !dir
 }

@@ -41,21 +41,20 @@ func Travels(name string) bool {
 	return !strings.HasPrefix(name, "system.") && !strings.HasPrefix(name, "user.rsync.%")
 }
 
-// CheckXattrs reports why a set of attributes cannot be sent.
-func CheckXattrs(set []Xattr) error {
-	total, count := 0, 0
+// CheckXattrs reports why a set of attributes, of which those that Travels
+// refuses are left out, cannot be sent.
+func CheckXattrs(set []Xattr) error { return checkXattrs(traveling(set, Travels)) }
+
+func checkXattrs(set []Xattr) error {
+	total := 0
 	for _, x := range set {
-		if !Travels(x.Name) {
-			continue
-		}
 		if len(x.Name) > maxXattrName || len(x.Value) > maxXattrValue {
 			return fmt.Errorf("xattr %s: name of %d bytes, value of %d", tree.Quote(x.Name), len(x.Name), len(x.Value))
 		}
-		count++
 		total += len(x.Name) + 1 + len(x.Value)
 	}
-	if count > maxXattrs || total > maxXattrSet {
-		return fmt.Errorf("%d xattrs of %d bytes together", count, total)
+	if len(set) > maxXattrs || total > maxXattrSet {
+		return fmt.Errorf("%d xattrs of %d bytes together", len(set), total)
 	}
 	return nil
 }
@@ -82,8 +81,14 @@ func (e *Encoder) writeXattrs(ent *Entry) {
 		return
 	}
 	var set []Xattr
-	if e.carries(ent.Meta.Kind) && CheckXattrs(ent.Xattrs) == nil {
-		set = traveling(ent.Xattrs)
+	if e.carries(ent.Meta.Kind) {
+		travels := Travels
+		if e.opts.AnyXattr {
+			travels = func(string) bool { return true }
+		}
+		if set = traveling(ent.Xattrs, travels); checkXattrs(set) != nil {
+			set = nil
+		}
 	}
 	literal := appendSet(nil, set)
 	n, found := e.xattrs.numbers[string(literal)]
@@ -98,10 +103,10 @@ func (e *Encoder) writeXattrs(ent *Entry) {
 }
 
 // traveling is the part of set that is sent, by name.
-func traveling(set []Xattr) []Xattr {
+func traveling(set []Xattr, travels func(name string) bool) []Xattr {
 	out := make([]Xattr, 0, len(set))
 	for _, x := range set {
-		if Travels(x.Name) {
+		if travels(x.Name) {
 			out = append(out, x)
 		}
 	}

@@ -7,13 +7,17 @@ import "time"
 type Set struct {
 	// Roles.
 	Server, Sender, Daemon bool
+	ClientInfo             string     // at a server: the argument of -e, "." and letters
+	DaemonWords            *DaemonSet // with --daemon
+	Show                   Show       // what is to be printed instead of a transfer
 
 	// Output.
 	Verbose, Quiet, HumanReadable int // HumanReadable: 1 by default, see Human
 	Info, Debug                   [words]uint8
 	Stats                         int
-	Itemize                       int    // -i, -ii
-	OutFormat, LogFile, LogFormat string // --out-format, --log-file, --log-file-format
+	Itemize                       int    // 0 if no format has %i; 1; 2 with -ii
+	OutFormat, LogFile, LogFormat string // the formats are by default what -i and -v make them
+	HasOutFormat                  bool   // also an empty one; at a server OutFormat is the client's --log-format
 	Progress, EightBit            bool
 	Outbuf                        byte // 'N', 'L', 'B' or 0
 	Stderr                        byte // 'e', 'a' or 'c'
@@ -24,7 +28,7 @@ type Set struct {
 	Recurse, Dirs, OldDirs, Relative, ImpliedDirs, IncRecurse, PruneEmptyDirs bool
 	OneFileSystem                                                             int
 	Links, CopyLinks, CopyDirlinks, CopyUnsafeLinks, SafeLinks, MungeLinks    bool
-	CopyDevices, CVSExclude                                                   bool
+	CopyDevices, CVSExclude, Qsort                                            bool
 	Filters                                                                   []Filter // in the order of the command line
 	FilesFrom                                                                 string   // "-" is the standard input
 	FilesFromHost                                                             string   // ":" or a host, if the file is there
@@ -88,6 +92,73 @@ type Set struct {
 	WriteBatch, OnlyWriteBatch, ReadBatch                       string
 
 	Args []string // what is not an option
+
+	said said
+}
+
+// said is what the words for a server need to know besides what is asked for:
+// whether something was said or came by itself. The zero value suits a Set that
+// was put together by hand.
+type said struct {
+	noDirs         bool // --no-dirs
+	dirsImplied    bool // --dirs came with --files-from
+	partialImplied bool // --partial-dir came with --delay-updates
+	window         bool // --modify-window, be it 0
+	levelOnly      bool // compression came with --compress-level alone
+	maxAlloc       string
+	hardLinks      int    // -H, -HH
+	info           levels // of the words of --info
+}
+
+// Show is what a client is asked to print.
+type Show uint8
+
+// The things to print.
+const (
+	ShowNothing Show = iota
+	ShowUsage        // the help as an error: words are missing
+	ShowHelp
+	ShowVersion
+	ShowJSON // --version twice
+	ShowInfo // --info=help
+	ShowDebug
+	ShowDaemonHelp
+)
+
+// Defaults.
+const (
+	defaultMaxAlloc   = 1 << 30
+	defaultSuffix     = "~"
+	delayedPartialDir = ".~tmp~"
+)
+
+// New returns what an empty command line asks for.
+func New() *Set {
+	s := &Set{
+		HumanReadable: 1, ImpliedDirs: true, IncRecurse: true,
+		MaxSize: -1, MinSize: -1, MaxDelete: -1, MaxAlloc: defaultMaxAlloc,
+		Suffix: defaultSuffix,
+	}
+	s.setLevels()
+	return s
+}
+
+// Whole tells if files are sent whole, by default between two places of this
+// machine unless a batch is written.
+func (s *Set) Whole(local bool) bool {
+	if s.WholeFile == 0 {
+		return local && s.WriteBatch == "" && s.OnlyWriteBatch == ""
+	}
+	return s.WholeFile > 0
+}
+
+// AllowIncRecurse tells if this side takes part in incremental recursion
+// (rsync-session 3.2).
+func (s *Set) AllowIncRecurse(receiving bool) bool {
+	if !s.Recurse || !s.IncRecurse || s.Qsort {
+		return false
+	}
+	return !receiving || !s.DeleteBefore && !s.DeleteAfter && !s.DelayUpdates && !s.PruneEmptyDirs
 }
 
 // Filter is one filter option.

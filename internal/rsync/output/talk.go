@@ -10,9 +10,11 @@ import (
 // the daemon's log. All methods may be called from any goroutine and do not
 // fail.
 type Talk interface {
-	// Text says one or more whole lines, without the last line end. The code
-	// tells the channel: CodeInfo, CodeWarning, CodeError, or CodeErrorXfer for
-	// what makes the exit code 23.
+	// Text says one line, without its end; a line feed in it is part of a name,
+	// and shown escaped as all names are. The code tells the channel: CodeInfo,
+	// CodeWarning, CodeError, or CodeErrorXfer for what makes the exit code 23.
+	// CodeClient is for the client's terminal alone and shown as it is, with no
+	// end of a line added; CodeLog is for the log file alone.
 	Text(code wire.Code, text string)
 	// Item reports a transferred or changed entry. Before tells that its data,
 	// if any, is still to come: it is called twice for a transfer, and the
@@ -39,6 +41,7 @@ type Event struct {
 	Bytes    int64  // %b
 	SumBytes int64  // %c
 	Digest   string // %C, hexadecimal; "" is none
+	Digits   int    // how long a digest is; 0 is as long as most are
 	NoGroup  bool   // %G is DEFAULT
 }
 

@@ -4,11 +4,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"syscall"
 
 	"lockstep/internal/fs/tree"
-	"lockstep/internal/rsync/delta"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -17,10 +17,10 @@ func (m *run) handle(q *request) error {
 	switch q.kind {
 	case done:
 		return m.phase()
+	case succeeded:
+		return m.remove(q)
 	case deleted:
-		m.result.DelStats.add(q.stats)
-		m.result.Deleted += q.stats.total()
-		return nil
+		return m.deletions(q)
 	}
 	if m.isKeepAlive(q) {
 		return m.w.KeepAlive()
@@ -35,6 +35,19 @@ func (m *run) handle(q *request) error {
 		return m.echo(q, o)
 	}
 	return m.transfer(q, o)
+}
+
+// deletions takes the numbers of what was deleted. A server passes them on.
+func (m *run) deletions(q *request) error {
+	m.result.DelStats.add(q.stats)
+	m.result.Deleted += q.stats.total()
+	if m.params.Server {
+		m.w.Ndx(m.params.Protocol, wire.NDXDelStats)
+		for _, n := range [...]int{q.stats.Files, q.stats.Dirs, q.stats.Symlinks, q.stats.Devices, q.stats.Specials} {
+			m.w.Varint(int32(n))
+		}
+	}
+	return m.w.Err()
 }
 
 // isKeepAlive recognizes the keep-alive of protocol 29: the index after the
@@ -53,8 +66,10 @@ func (m *run) echo(q *request, o *openList) error {
 		}
 	}
 	if m.state.echoes() {
+		m.headerSize(q)
 		m.header(q)
 		m.writeXattrs(q, values)
+		m.reported(q, o)
 	}
 	return m.w.Err()
 }
@@ -93,27 +108,72 @@ func (m *run) transfer(q *request, o *openList) error {
 			return err
 		}
 	}
-	if m.params.DryRun {
-		m.header(q)
-		return m.w.Err()
+	if !m.params.Opt.DryRun && q.load.err != nil {
+		return m.noSend(q.ndx, o, q.load.err)
 	}
-	path := m.lists.src.onDisk(o.Path(q.ndx))
-	if q.load.err != nil {
-		return m.noSend(q.ndx, path, q.load.err)
-	}
-	m.header(q)
-	m.writeXattrs(q, values)
-	if !o.Sent(q.ndx) {
+	redo := o.Sent(q.ndx)
+	if !redo {
 		o.MarkSent(q.ndx)
 		m.result.Transferred++
+		m.result.TransferredSize += o.fact(q.ndx).size
 	}
-	return m.data(q, path)
+	if m.params.Opt.DryRun {
+		m.headerSize(q)
+		m.header(q)
+		m.sends(q, o)
+		return m.w.Err()
+	}
+	if m.appends() && !redo && q.load.size < o.fact(q.ndx).size {
+		return m.diminished(q, o)
+	}
+	e := m.sends(q, o)
+	m.tally.n = m.headerSize(q)
+	m.header(q)
+	m.tally.n += m.writeXattrs(q, values)
+	digest, err := m.data(q, o, redo)
+	m.transferred(q, e, digest)
+	return err
 }
 
+// appends reports whether files grow (--append, --append-verify).
+func (m *run) appends() bool { return m.params.Opt.Append > 0 }
+
 // noSend accounts for a file that cannot be opened (part 3, 1.6).
-func (m *run) noSend(ndx int32, path tree.Path, err error) error {
+func (m *run) noSend(ndx int32, o *openList, err error) error {
 	m.ioError |= int32(ioErrorOf(err))
-	m.fail(path, err)
+	path := o.Path(ndx)
+	if o.facts == nil {
+		m.fail(m.lists.src.onDisk(path), err)
+	} else {
+		m.unsent(m.lists.src.origins[o.fact(ndx).origin].full(path), err)
+	}
+	return m.sayNoSend(ndx)
+}
+
+// unsent says why a file was not sent. A daemon of protocol 27 makes an error of
+// one that vanished, since it has no other way to tell.
+func (m *run) unsent(name string, err error) {
+	switch {
+	case errors.Is(err, ErrChanged): // the name belongs to another file now
+		m.voice.gone("file", name)
+	case !errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP):
+		m.voice.trouble("send_files failed to open", name, err)
+	case m.params.Daemon && m.params.Protocol < 28:
+		m.voice.say(wire.CodeErrorXfer, "file has vanished: %s", m.voice.quoted(name))
+	default:
+		m.voice.gone("file", name)
+	}
+}
+
+// diminished passes over a file that is to grow but has become shorter.
+func (m *run) diminished(q *request, o *openList) error {
+	org := m.lists.src.origins[o.fact(q.ndx).origin]
+	m.voice.say(wire.CodeWarning, "skipped diminished file: %s", m.voice.quoted(org.full(o.Path(q.ndx))))
+	return m.sayNoSend(q.ndx)
+}
+
+// sayNoSend tells the peer that a file will not come.
+func (m *run) sayNoSend(ndx int32) error {
 	if m.params.Protocol < 30 {
 		return nil
 	}
@@ -126,127 +186,6 @@ func ioErrorOf(err error) int {
 		return IOErrorVanished
 	}
 	return IOErrorGeneral
-}
-
-// data sends the sum head, the tokens of a file and its digest (part 3, 1.5).
-func (m *run) data(q *request, path tree.Path) error {
-	for _, v := range [...]int32{q.head.Count, q.head.BlockLen, q.head.S2Len, q.head.Remainder} {
-		m.w.Int(v)
-	}
-	digest, err := m.contents(q)
-	var source *delta.SourceError
-	switch {
-	case errors.As(err, &source):
-		spoil(digest)
-		m.fail(path, fmt.Errorf("%s: %w", path, source))
-	case err != nil:
-		return err
-	case m.job.Steady.changed(path, q.load):
-		spoil(digest)
-		m.fail(path, ErrChanged)
-	default:
-		delete(m.failed, path) // a redo that went well
-	}
-	_, err = m.w.Write(digest)
-	return err
-}
-
-// contents sends the tokens and gives the digest.
-func (m *run) contents(q *request) (digest []byte, err error) {
-	l := q.load
-	if l.digest != nil {
-		return m.literal(l)
-	}
-	sums := q.sums
-	if sums == nil {
-		sums = &m.nothing
-	}
-	m.hash.Reset()
-	found, err := m.search.Search(l.reader(), l.size, sums, m.blocks, m.hash, tokens{m})
-	m.result.Literal += found.Literal
-	m.result.Matched += found.Matched
-	m.sending = 0
-	var source *delta.SourceError
-	if err != nil && !errors.As(err, &source) {
-		return nil, err
-	}
-	if l.short != nil {
-		err = l.short
-	}
-	if ended := m.encoder.End(); ended != nil {
-		return nil, ended
-	}
-	return m.hash.Sum(nil), err
-}
-
-// tokens passes what a search finds on to the encoder. A file may take long: it
-// is where the end of ctx is noticed and progress is reported.
-type tokens struct{ m *run }
-
-func (t tokens) Literal(p []byte) error {
-	if err := t.pass(len(p)); err != nil {
-		return err
-	}
-	return t.m.encoder.Literal(p)
-}
-
-func (t tokens) Block(n int, data []byte) error {
-	if err := t.pass(len(data)); err != nil {
-		return err
-	}
-	return t.m.encoder.Block(n, data)
-}
-
-// passEvery is how many bytes of a file go by between two looks at the world.
-const passEvery = 4 << 20
-
-func (t tokens) pass(n int) error {
-	before := t.m.sending
-	t.m.sending += int64(n)
-	if before/passEvery == t.m.sending/passEvery {
-		return nil
-	}
-	t.m.report(false)
-	if err := t.m.w.Err(); err != nil {
-		return err
-	}
-	return t.m.ctx.Err()
-}
-
-// literal sends a small file that the loader has read and hashed.
-func (m *run) literal(l *load) (digest []byte, err error) {
-	if err := m.encoder.Literal(l.data); err != nil {
-		return nil, err
-	}
-	m.result.Literal += l.size
-	if err := m.encoder.End(); err != nil {
-		return nil, err
-	}
-	if l.short != nil {
-		return l.digest, l.short
-	}
-	return l.digest, nil
-}
-
-// reader reads what the load has opened.
-func (l *load) reader() io.Reader {
-	if l.file != nil {
-		return l.file
-	}
-	l.from.Reset(l.data)
-	return &l.from
-}
-
-// spoil makes a digest wrong, so that the peer throws away what it was sent.
-func spoil(digest []byte) {
-	zero := true
-	for i, b := range digest {
-		zero = zero && b == 0
-		digest[i] = 0
-	}
-	if zero {
-		digest[len(digest)-1] = 1
-	}
 }
 
 // phase is what a DONE of the peer's generator means (part 3, 1.8).
@@ -300,15 +239,45 @@ func (m *run) listDone() error {
 
 // lastPhase ends the file data.
 func (m *run) lastPhase() error {
-	if m.params.Protocol >= 30 && m.job.Whole && m.ioError != 0 {
+	if m.params.Protocol >= 30 && m.job.List == nil && m.ioError != 0 && !m.params.Opt.IgnoreErrors {
 		all := uint32(m.ioError | m.lists.ioError)
 		if err := m.w.Message(wire.CodeIOError, binary.LittleEndian.AppendUint32(nil, all)); err != nil {
 			return err
 		}
 	}
+	m.sumUp()
 	m.w.Ndx(m.params.Protocol, wire.NDXDone)
+	if m.params.Server {
+		m.statistics()
+	}
 	m.change(closing)
 	return m.w.Flush()
+}
+
+// sumUp says how the search went.
+func (m *run) sumUp() {
+	if m.params.Opt.Debug[option.DebugDeltasum] > 0 {
+		m.voice.say(wire.CodeInfo, "total: matches=%d  hash_hits=%d  false_alarms=%d data=%d",
+			m.blocksSent, m.found.Hits, m.found.Alarms, m.result.Literal)
+	}
+}
+
+// statistics is the block that tells the client what this side knows (part 3,
+// 1.9):
+//
+//	read:vl30 written:vl30 total size:vl30 [list build ms:vl30 list transfer ms:vl30]
+func (m *run) statistics() {
+	values := []int64{m.reader.dec.r.Count(), m.w.Count() + int64(m.w.Buffered()), m.lists.size}
+	if m.params.Protocol >= 29 {
+		values = append(values, m.result.ListBuild.Milliseconds(), m.result.ListSend.Milliseconds())
+	}
+	for _, v := range values {
+		if m.params.Protocol >= 30 {
+			m.w.Varlong(v, 3)
+		} else {
+			m.w.Longint(v)
+		}
+	}
 }
 
 func (s *DelStats) add(o DelStats) {

@@ -53,7 +53,7 @@ type delayedEntry struct {
 
 func (l *lister) sendDelayed() error {
 	for i := range l.tops {
-		l.add(&l.tops[i].ent)
+		l.add(&l.tops[i].ent, l.src.top(), false)
 	}
 	l.sweeping = true
 	for _, t := range l.trees {
@@ -70,7 +70,7 @@ func (l *lister) item(n *node, ent flist.Entry) error {
 	case !ent.Meta.Exists():
 		l.missing(&ent)
 	case !ent.Meta.IsDir():
-		l.add(&ent)
+		l.add(&ent, l.src.top(), false)
 	case n.tree:
 		return l.treeItem(ent)
 	case n.children:
@@ -80,7 +80,7 @@ func (l *lister) item(n *node, ent flist.Entry) error {
 		if l.src.params.Protocol < 30 {
 			ent.Top = false
 		}
-		if l.add(&ent) {
+		if l.add(&ent, l.src.top(), false) {
 			return l.below(n, ent.Path())
 		}
 		l.failBelow(n, ent.Path(), flist.ErrUnsendable)
@@ -100,11 +100,11 @@ func (l *lister) failBelow(n *node, path tree.Path, err error) {
 
 // missing sends an entry that removes a name, where the peer understands it.
 func (l *lister) missing(ent *flist.Entry) {
-	if !l.src.params.DeleteMissing {
+	if !l.src.params.Opt.DeleteMissingArgs {
 		l.onFault(ent.Path(), fs.ErrNotExist)
 		return
 	}
-	l.add(&flist.Entry{Dir: ent.Dir, Name: ent.Name})
+	l.add(&flist.Entry{Dir: ent.Dir, Name: ent.Name}, l.src.top(), false)
 }
 
 // below sends the children of a node.
@@ -112,7 +112,7 @@ func (l *lister) below(n *node, path tree.Path) error {
 	if len(n.kids) == 0 {
 		return nil
 	}
-	d := dirListing{path: path}
+	d := dirListing{path: path, where: l.src.top()}
 	for name, kid := range n.kids {
 		d.entries = append(d.entries, tree.Entry{Name: name, Meta: kid.meta})
 	}
@@ -142,22 +142,9 @@ func (l *lister) items(n *node, d *dirListing) error {
 	return nil
 }
 
-// read has one directory read, now.
-func (l *lister) read(path tree.Path) (*dirListing, error) {
-	s := newScan(path)
-	l.scan.jobs <- s
-	if err := l.await(s.done); err != nil {
-		return nil, err
-	}
-	if errors.Is(s.err, fs.ErrNotExist) {
-		l.onFault(path, s.err)
-	}
-	return &s.dirListing, nil
-}
-
 // treeItem sends a directory with everything below it.
 func (l *lister) treeItem(ent flist.Entry) error {
-	d, err := l.read(ent.Path())
+	d, err := l.read(ent.Path(), l.src.top())
 	if err != nil || errors.Is(d.err, fs.ErrNotExist) {
 		return err
 	}
@@ -171,7 +158,7 @@ func (l *lister) treeItem(ent flist.Entry) error {
 
 // childrenItem sends a directory with its direct children.
 func (l *lister) childrenItem(n *node, ent flist.Entry) error {
-	d, err := l.read(ent.Path())
+	d, err := l.read(ent.Path(), l.src.top())
 	if err != nil || errors.Is(d.err, fs.ErrNotExist) {
 		return err
 	}
@@ -179,7 +166,7 @@ func (l *lister) childrenItem(n *node, ent flist.Entry) error {
 	l.content(d, &ent)
 	if l.src.params.Protocol < 30 && ent.Top {
 		l.tops = append(l.tops, delayedEntry{ent: ent})
-	} else if !l.add(&ent) {
+	} else if !l.add(&ent, l.src.top(), false) {
 		return nil
 	}
 	if d.err != nil {

@@ -4,8 +4,12 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
+	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/flist"
@@ -16,15 +20,16 @@ const sumBuffer = 256 << 10
 
 var sumBuffers = sync.Pool{New: func() any { b := make([]byte, sumBuffer); return &b }}
 
-// complete prepares entries that were not found by reading their directory:
-// their order, and what the list carries of them beyond their metadata.
+// complete prepares entries of the mirror that were not found by reading their
+// directory: their order, and what the list carries of them beyond their
+// metadata.
 func (s *source) complete(l *dirListing) error {
 	l.order(s.params.Protocol)
-	p := s.params
-	if !p.Links && !p.ACLs && !p.Xattrs && !p.Checksum {
+	opt := s.params.Opt
+	if !opt.Links && !opt.ACLs && opt.Xattrs == 0 && !opt.Checksum {
 		return nil
 	}
-	dir, err := s.job.Root.Dir(s.full(l.path))
+	dir, err := l.where.dir(l.path)
 	if err != nil {
 		return err
 	}
@@ -37,29 +42,26 @@ func (s *source) complete(l *dirListing) error {
 func (s *source) addExtras(dir *walk.Dir, l *dirListing) {
 	var gone []bool
 	for i := range l.entries {
-		x, err := s.extraOf(dir, &l.entries[i])
+		if !s.hasExtra(l.entries[i].Meta.Kind) {
+			continue
+		}
+		err := s.extraOf(dir, &l.entries[i], l.own(i))
 		if err != nil {
 			l.partial = l.partial || !errors.Is(err, fs.ErrNotExist)
 			l.faults = append(l.faults, fault{l.path.Join(l.entries[i].Name), err})
-			if len(gone) == 0 {
+			if gone == nil {
 				gone = make([]bool, len(l.entries))
 			}
 			gone[i] = true
 		}
-		if x != nil {
-			if l.extras == nil {
-				l.extras = make([]*extra, len(l.entries))
-			}
-			l.extras[i] = x
-		}
 	}
 	l.remove(gone)
-	if s.params.Checksum {
+	if s.params.Opt.Checksum {
 		s.addSums(dir, l)
 	}
 }
 
-// remove drops the entries for which gone, if not empty, is true.
+// remove drops the entries for which gone, if not nil, is true.
 func (l *dirListing) remove(gone []bool) {
 	if len(gone) == 0 {
 		return
@@ -81,30 +83,60 @@ func (l *dirListing) remove(gone []bool) {
 	}
 }
 
-// extraOf reads a symlink's target, ACLs and attributes; nil if the list
-// carries none of them for this entry.
-func (s *source) extraOf(dir *walk.Dir, e *tree.Entry) (*extra, error) {
-	link := e.Meta.Kind == tree.Symlink && s.params.Links
-	if !e.Meta.Exists() || !link && !s.params.ACLs && !s.params.Xattrs {
-		return nil, nil
-	}
-	var x extra
-	var err error
-	if link {
-		if x.target, err = dir.Readlink(e.Name); err != nil {
-			return nil, err
+// hasExtra reports whether the list carries anything but metadata of such an
+// entry.
+func (s *source) hasExtra(k tree.Kind) bool {
+	opt := s.params.Opt
+	return k != tree.Missing && (k == tree.Symlink && opt.Links || opt.ACLs || opt.Xattrs > 0 || opt.Atimes > 0 || opt.Crtimes)
+}
+
+// extraOf reads a symlink's target, ACLs, attributes and times.
+func (s *source) extraOf(dir *walk.Dir, e *tree.Entry, x *extra) (err error) {
+	opt := s.params.Opt
+	if e.Meta.Kind == tree.Symlink && opt.Links {
+		if x.target, err = s.target(dir, e.Name, x); err != nil {
+			return err
 		}
 	}
-	if s.params.ACLs || s.params.Xattrs {
-		attrs, err := dir.Xattrs(e.Name)
+	if opt.Atimes > 0 || opt.Crtimes {
+		if x.times, err = dir.Times(e.Name, x.followed); err != nil {
+			return err
+		}
+	}
+	if !opt.ACLs && opt.Xattrs == 0 {
+		return nil
+	}
+	attrs, err := s.attributes(dir, e.Name, x.followed)
+	if err != nil {
+		return err
+	}
+	return s.setAttributes(x, &e.Meta, attrs)
+}
+
+// attributes are those of an entry.
+func (s *source) attributes(dir *walk.Dir, name string, followed bool) ([]walk.Xattr, error) {
+	if followed {
+		return dir.XattrsFollowing(name)
+	}
+	return dir.Xattrs(name)
+}
+
+// target is where a symlink leads. One that only pretends to be a symlink has
+// its target for content.
+func (s *source) target(dir *walk.Dir, name string, x *extra) (target string, err error) {
+	if x.plain {
+		f, err := dir.Open(name)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		if err := x.setAttributes(attrs, s.params); err != nil {
-			return nil, err
-		}
+		defer f.Close()
+		data, err := io.ReadAll(io.LimitReader(f, tree.MaxPath))
+		return string(data), err
 	}
-	return &x, nil
+	if target, err = dir.Readlink(name); err == nil && s.params.Opt.MungeLinks {
+		target = unmunged(target)
+	}
+	return target, err
 }
 
 // missingIsNil drops errors about something that is not there.
@@ -117,37 +149,63 @@ func missingIsNil(err error) error {
 
 // setAttributes sorts attributes into ACLs and the rest, and refuses what the
 // list cannot carry.
-func (x *extra) setAttributes(attrs []walk.Xattr, p *Params) error {
+func (s *source) setAttributes(x *extra, meta *tree.Meta, attrs []walk.Xattr) error {
+	opt := s.params.Opt
 	for _, a := range attrs {
 		switch {
-		case a.Name == "system.posix_acl_access" && p.ACLs:
+		case opt.FakeSuper && (a.Name == walk.FakeAccess || a.Name == walk.FakeDefault):
+			value, err := flist.FromFakeACL(a.Value, a.Name == walk.FakeAccess, meta.Perm)
+			switch {
+			case err != nil || !opt.ACLs:
+			case a.Name == walk.FakeDefault:
+				x.initial = value
+			default:
+				x.access = value
+			}
+		case a.Name == "system.posix_acl_access" && opt.ACLs && !opt.FakeSuper:
 			x.access = a.Value
-		case a.Name == "system.posix_acl_default" && p.ACLs:
+		case a.Name == "system.posix_acl_default" && opt.ACLs && !opt.FakeSuper:
 			x.initial = a.Value
-		case p.Xattrs && flist.Travels(a.Name):
-			x.xattrs = append(x.xattrs, flist.Xattr{Name: a.Name, Value: a.Value})
+		case opt.Xattrs > 0:
+			if name, ok := s.listed(a.Name); ok {
+				x.xattrs = append(x.xattrs, flist.Xattr{Name: name, Value: a.Value})
+			}
 		}
 	}
 	return errors.Join(flist.CheckACL(x.access), flist.CheckACL(x.initial), flist.CheckXattrs(x.xattrs))
 }
 
+// listed is what an attribute is called in the list; ok is false if it does not
+// travel (section 6.2).
+func (s *source) listed(name string) (as string, ok bool) {
+	opt := s.params.Opt
+	own := strings.HasPrefix(name, walk.FakePrefix+"%")
+	if opt.FakeSuper && !own {
+		name = strings.TrimPrefix(name, walk.FakePrefix)
+	}
+	if s.job.Sources != nil {
+		if excluded, decided := s.job.Sources.Rules.Xattr(filter.Sender, name); decided {
+			return name, !excluded && (!own || opt.Xattrs > 1)
+		}
+	}
+	if strings.HasPrefix(name, "system.") {
+		return "", false
+	}
+	return name, !own || opt.Xattrs > 1
+}
+
 // addSums computes the -c checksums, of several files at a time.
 func (s *source) addSums(dir *walk.Dir, l *dirListing) {
-	if l.extras == nil {
-		l.extras = make([]*extra, len(l.entries))
-	}
 	var group sync.WaitGroup
 	for i := range l.entries {
 		if l.entries[i].Meta.Kind != tree.File {
 			continue
 		}
-		if l.extras[i] == nil {
-			l.extras[i] = new(extra)
-		}
+		x := l.own(i)
 		s.sums <- struct{}{}
 		group.Go(func() {
 			defer func() { <-s.sums }()
-			l.extras[i].sum = s.sum(dir, l.entries[i].Name)
+			x.sum = s.sum(dir, l.entries[i].Name, x.followed)
 		})
 	}
 	group.Wait()
@@ -155,20 +213,25 @@ func (s *source) addSums(dir *walk.Dir, l *dirListing) {
 
 // sum is the checksum of one file, nil if it cannot be read: the list then has
 // zeros, and the file is asked for and found unreadable later.
-func (s *source) sum(dir *walk.Dir, name string) []byte {
-	f, err := dir.Open(name)
+func (s *source) sum(dir *walk.Dir, name string, followed bool) []byte {
+	at, err := dir.Acquire()
 	if err != nil {
 		return nil
 	}
-	defer f.Close()
+	defer dir.Release()
+	fd, _, err := s.openFile(dir, at, name, followed)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(fd)
 	buf := sumBuffers.Get().(*[]byte)
 	defer sumBuffers.Put(buf)
 	h := s.params.File.New(0)
 	for {
-		n, err := f.Read(*buf)
+		n, err := readFull(fd, *buf)
 		h.Write((*buf)[:n])
 		switch {
-		case err == io.EOF:
+		case err == io.ErrUnexpectedEOF:
 			return h.Sum(nil)
 		case err != nil || s.ctx.Err() != nil:
 			return nil

@@ -6,38 +6,51 @@ import (
 	"lockstep/internal/fs/tree"
 )
 
+// kid is a directory that was found, and whose contents are to be listed.
+type kid struct {
+	entry  tree.Entry
+	extra  *extra
+	own    where  // where it was found itself
+	parts  []part // what its list is made of; may be shared
+	at     int32  // its position in its list, until it has a number
+	number int32  // in the directory table
+	set    int32  // of attributes
+	dir    fact
+	locked bool
+}
+
+// part of what is listed below a directory.
+type part struct {
+	where   where
+	content bool        // what is in the directory there
+	rest    []*argument // of --relative, incremental: arguments that lead through the directory
+}
+
+func (k *kid) hasContent() bool {
+	return slices.ContainsFunc(k.parts, func(p part) bool { return p.content })
+}
+
 // frame is a directory on the way of a depth-first walk: those of its
 // subdirectories whose turn has not come.
 type frame struct {
-	dirListing         // of subdirectories only
-	number     int32   // of the first one in the directory table
-	sets       []int32 // their attribute sets, if lists are incremental
-	next       int     // the first one whose turn has not come
-	ahead      []*scan // of that one and the ones after it, as far as begun
+	path  tree.Path
+	kids  []kid
+	next  int     // the first one whose turn has not come
+	ahead []*scan // of that one and the ones after it, as far as begun
 }
 
-// push makes the subdirectories of d, which begin at entry first, the next ones
-// to be read.
-func (l *lister) push(d *dirListing, first int) {
-	if first == len(d.entries) {
-		return
+// push makes the subdirectories of a directory the next ones to be read.
+func (l *lister) push(path tree.Path, kids []kid) {
+	if len(kids) > 0 {
+		l.frames = append(l.frames, &frame{path: path, kids: kids})
 	}
-	f := &frame{number: l.dirs, sets: d.sets}
-	f.path, f.entries, f.locked = d.path, d.entries, d.locked
-	if d.extras != nil {
-		f.extras = d.extras[first:]
-	}
-	if first > 0 { // let the memory of the files go
-		f.entries = slices.Clone(d.entries[first:])
-	}
-	l.frames = append(l.frames, f)
 }
 
 // peek is the directory whose turn is next, being read; nil if none is left.
 func (l *lister) peek() *scan {
 	for len(l.frames) > 0 {
 		f := l.frames[len(l.frames)-1]
-		if f.next < len(f.entries) {
+		if f.next < len(f.kids) {
 			if len(f.ahead) == 0 {
 				f.begin(l.scan, true)
 			}
@@ -49,14 +62,12 @@ func (l *lister) peek() *scan {
 	return nil
 }
 
-// take ends the turn of the directory that peek returned; its own entry is
-// number i of f.
-func (l *lister) take() (f *frame, i int) {
-	f = l.frames[len(l.frames)-1]
+// take ends the turn of the directory that peek returned.
+func (l *lister) take() *kid {
+	f := l.frames[len(l.frames)-1]
 	f.ahead = f.ahead[1:]
-	i = f.next
 	f.next++
-	return f, i
+	return &f.kids[f.next-1]
 }
 
 // readAhead has the directories read that come next, within scanAhead.
@@ -65,7 +76,7 @@ func (l *lister) readAhead() {
 	for i := len(l.frames) - 1; i >= 0 && budget > 0; i-- {
 		f := l.frames[i]
 		budget -= len(f.ahead)
-		for ; budget > 0 && f.next+len(f.ahead) < len(f.entries); budget-- {
+		for ; budget > 0 && f.next+len(f.ahead) < len(f.kids); budget-- {
 			if !f.begin(l.scan, false) {
 				return
 			}
@@ -76,10 +87,14 @@ func (l *lister) readAhead() {
 // begin has the next directory of f read that is not being read. Unless it is
 // urgent it gives up when the scanners have plenty to do.
 func (f *frame) begin(s *scanner, urgent bool) bool {
-	d := newScan(f.path.Join(f.entries[f.next+len(f.ahead)].Name))
-	if urgent {
+	k := &f.kids[f.next+len(f.ahead)]
+	d := newScan(f.path.Join(k.entry.Name), k.parts...)
+	switch {
+	case !k.hasContent():
+		close(d.done)
+	case urgent:
 		s.jobs <- d
-	} else {
+	default:
 		select {
 		case s.jobs <- d:
 		default:

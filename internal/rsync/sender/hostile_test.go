@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/checksum"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/sender"
 	"lockstep/internal/rsync/wire"
 )
@@ -109,11 +110,13 @@ func (a *afterwards) Read(p []byte) (int, error) {
 }
 
 func paramsOf(proto int) sender.Params {
-	p := sender.Params{Protocol: proto, Seed: 1, DeleteMissing: true, Links: true, HardLinks: true}
+	opt := option.New()
+	opt.DeleteMissingArgs, opt.Links, opt.HardLinks = true, true, true
+	p := sender.Params{Opt: opt, Protocol: proto, Seed: 1}
 	p.Xfer, p.File = checksum.Default(proto)
 	if proto >= 30 {
 		p.Compat = wire.SafeFlist | wire.VarintFlistFlags | wire.ChecksumSeedFix
-		p.Xattrs = true
+		opt.Xattrs = 1
 	}
 	return p
 }
@@ -355,7 +358,7 @@ func TestJobsThatMakeNoSense(t *testing.T) {
 		{"no root", paramsOf(31), sender.Job{Whole: true}},
 		{"neither whole nor list", paramsOf(31), sender.Job{Root: root}},
 		{"whole and list", paramsOf(31), sender.Job{Root: root, Whole: true, List: items("a")}},
-		{"a list in incremental mode", sender.Params{Protocol: 31, Compat: wire.IncRecurse}, sender.Job{Root: root, List: items("a")}},
+		{"a list in incremental mode", sender.Params{Opt: option.New(), Protocol: 31, Compat: wire.IncRecurse}, sender.Job{Root: root, List: items("a")}},
 		{"a path that leaves the tree", paramsOf(31), sender.Job{Root: root, List: items("../x")}},
 		{"a transfer root that leaves the tree", paramsOf(31), sender.Job{Root: root, Dir: "..", Whole: true}},
 		{"a transfer root that is not there", paramsOf(31), sender.Job{Root: root, Dir: "none", Whole: true}},
@@ -381,7 +384,7 @@ func FuzzRequests(f *testing.F) {
 		if params.Protocol >= 30 && proto&0x80 != 0 {
 			params.Compat |= wire.IncRecurse
 		}
-		params.DryRun = proto&0x40 != 0
+		params.Opt.DryRun = proto&0x40 != 0
 		_, res, err := answers(t, params, sender.Job{Root: root, Whole: true}, requests)
 		if err == nil && res.Files != 6 {
 			t.Errorf("%+v", res)

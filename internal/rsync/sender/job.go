@@ -3,6 +3,7 @@ package sender
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
@@ -10,6 +11,8 @@ import (
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/compress"
 	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -19,6 +22,9 @@ var ErrProtocol = errors.New("peer broke the rsync protocol")
 
 // Params is what both sides agreed on before the file list.
 type Params struct {
+	// Opt is what was asked for: it shapes the list and the answers. Only read.
+	Opt *option.Set
+
 	Protocol   int
 	Compat     wire.Compat
 	Seed       int32
@@ -26,15 +32,34 @@ type Params struct {
 	Compress   compress.Method // zero value: plain
 	Level      int             // of the compression
 
-	// What the receiving side was told to preserve: it shapes the list.
-	Owner, Group, Links, Devices, Specials, HardLinks, ACLs, Xattrs, NumericIDs bool
-
-	Checksum      bool // -c: digests in the list
-	DryRun        bool // -n: no data either way
-	DeleteMissing bool // --delete-missing-args: mode-0 entries are allowed
-
 	// Names caches user and group names, nil for a cache of this run only.
 	Names *flist.Names
+
+	// Iconv says that names are converted on the wire, Convert how; see
+	// flist.Options.
+	Iconv   bool
+	Convert func([]byte) ([]byte, error)
+
+	// Chmod changes the permissions that are listed; nil leaves them.
+	Chmod *option.Chmod
+
+	// Talk is where everything is said. nil says nothing: a Job of the mirror
+	// has functions of its own.
+	Talk output.Talk
+
+	// Server says that the peer is the client: it is sent statistics, and shows
+	// what is to be shown. Module is the name of a daemon's module, for
+	// messages; Daemon says that there is one.
+	Server, Daemon bool
+	Module         string
+
+	// Succeeded hears what the peer has put in place, for
+	// --remove-source-files.
+	Succeeded *Succeeded
+
+	// Only, if not nil, is sent the data of files instead of the peer, for
+	// --only-write-batch. It is flushed after each file.
+	Only *wire.Writer
 
 	// Interrupt makes a Read of the stream that is blocked, and every later
 	// one, return an error soon. It is called when ctx ends or the run fails
@@ -72,8 +97,11 @@ type Item struct {
 	From tree.Path
 }
 
-// Job is what to send.
+// Job is what to send: Sources, as the command line of rsync names them, or
+// Whole or List of one directory, which is how the mirror asks.
 type Job struct {
+	Sources *Sources
+
 	Root *walk.Root
 	Dir  tree.Path // the transfer root, relative to Root
 
@@ -108,6 +136,31 @@ type Job struct {
 	OnDeleted func(name string, dir bool)
 }
 
+// Sources is what to send in the words of rsync's command line: section 3.5 of
+// part 2 says what becomes of them. What goes wrong with one path goes to
+// Params.Talk, and the rest goes on.
+type Sources struct {
+	// Place is where relative paths begin, and Name how messages call it: an
+	// absolute path, "" for the root of a daemon's module.
+	Place *walk.Place
+	Name  string
+
+	// Args are the source arguments. With Names it is one: the directory that
+	// the names are relative to.
+	Args []string
+
+	// Names gives one name of --files-from at a time, and io.EOF at the end. It
+	// is called before the first list is complete, by the goroutine that calls
+	// Run, which reads the stream from the peer only afterwards: the names may
+	// come from there.
+	Names func() (string, error)
+
+	// Rules hides names. Guard is a daemon module's own list: what it hides
+	// does not exist; its paths are relative to the module.
+	Rules *filter.Rules
+	Guard *filter.Scope
+}
+
 // Progress is how far a run has come.
 type Progress struct {
 	Listed      int   // entries sent in file lists so far
@@ -127,6 +180,19 @@ type Result struct {
 	Read        int64 // raw bytes of the connection, frames included
 	Written     int64
 	TotalSize   int64 // of the regular files and symlinks listed
+
+	// What only Sources count: entries by kind, those that the peer created,
+	// the sizes of the files that were sent, the bytes of the lists and how
+	// long it took to make and to send them.
+	Counts, Created     output.Counts
+	TransferredSize     int64
+	Removed             int // source files
+	ListSize            int64
+	ListBuild, ListSend time.Duration
+
+	// Empty says that a server had nothing to list: it ends the session without
+	// another word (part 2, 2.6).
+	Empty bool
 
 	Deleted  int // sum of DelStats
 	DelStats DelStats
@@ -152,6 +218,10 @@ const (
 func (p *Params) validate(j *Job) error {
 	incremental := p.Compat.Has(wire.IncRecurse)
 	switch {
+	case p.Opt == nil:
+		return errors.New("sender: parameters without options")
+	case j.Sources != nil:
+		return p.validateSources(j)
 	case j.Root == nil:
 		return errors.New("sender: job without a root")
 	case j.Whole == (j.List != nil):
@@ -169,14 +239,35 @@ func (p *Params) validate(j *Job) error {
 	return nil
 }
 
+func (p *Params) validateSources(j *Job) error {
+	switch {
+	case j.Root != nil || j.Whole || j.List != nil || j.Scope != nil || j.Steady != nil:
+		return errors.New("sender: a job of sources has no root, list, scope or steadiness of its own")
+	case j.Sources.Place == nil:
+		return errors.New("sender: sources without a place")
+	case j.Sources.Names != nil && len(j.Sources.Args) != 1:
+		return fmt.Errorf("sender: names relative to %d directories", len(j.Sources.Args))
+	case p.Compat.Has(wire.IncRecurse) && !p.Opt.Recurse:
+		return errors.New("sender: incremental recursion without recursion")
+	case p.removes() && p.Succeeded == nil:
+		return errors.New("sender: nothing tells which source files may be removed")
+	}
+	return nil
+}
+
+// removes reports whether files are removed once they have arrived.
+func (p *Params) removes() bool { return p.Opt.RemoveSourceFiles || p.Opt.RemoveSentFiles }
+
 // listOptions are p as the file list's encoder wants them.
-func (p *Params) listOptions() flist.Options {
+func (p *Params) listOptions(anyXattr bool) flist.Options {
+	opt := p.Opt
 	o := flist.Options{
 		Protocol: p.Protocol, Compat: p.Compat,
-		Owner: p.Owner, Group: p.Group, Links: p.Links, Devices: p.Devices, Specials: p.Specials,
-		HardLinks: p.HardLinks, ACLs: p.ACLs, Xattrs: p.Xattrs, NumericIDs: p.NumericIDs,
+		Owner: opt.Owner, Group: opt.Group, Links: opt.Links, Devices: opt.Devices, Specials: opt.Specials,
+		HardLinks: opt.HardLinks, ACLs: opt.ACLs, Xattrs: opt.Xattrs > 0, NumericIDs: opt.NumericIDs,
+		Atimes: opt.Atimes > 0, Crtimes: opt.Crtimes, Iconv: p.Iconv, Convert: p.Convert, AnyXattr: anyXattr,
 	}
-	if p.Checksum {
+	if opt.Checksum {
 		o.SumLen = p.File.Size()
 	}
 	return o

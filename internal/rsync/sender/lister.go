@@ -6,6 +6,7 @@ import (
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/output"
 )
 
 // lister sends the file list, or the lists, and keeps what main needs of them.
@@ -16,6 +17,7 @@ type lister struct {
 	scan    *scanner
 	await   func(<-chan struct{}) error // waits, unless the run is over
 	onFault func(p tree.Path, err error)
+	voice   *voice
 
 	open   []openList // lists not freed yet, the oldest first
 	sent   int        // lists sent
@@ -26,18 +28,77 @@ type lister struct {
 	tops, trees []delayedEntry // see explicit
 	sweeping    bool           // below protocol 30: entries lie below one marked Top
 
+	arguments // of Sources
+
+	facts     []fact           // of the current list; nil for the mirror
+	targets   map[int32]string // of its symlinks, by position
+	sums      map[int32][]byte // of its files, by position, if they are shown
+	inodes    map[int32]tree.Inode
+	before    int   // entries of the lists before it
+	kids      []kid // its directories
 	ioError   int32 // what the lists have to confess
 	confessed int32 // and have confessed
 	entries   int   // sent so far
 	size      int64 // of files and symlinks
+	counts    output.Counts
 	ent       flist.Entry
 }
 
 // openList is a list that the peer still works on.
 type openList struct {
 	*flist.List
-	total int // entries sent up to its end
+	total   int              // entries sent up to its end
+	facts   []fact           // in the order of transmission; nil for the mirror
+	targets map[int32]string // of symlinks, by position
+	sums    map[int32][]byte // of files, by position, if they are shown
+	dir     fact             // of the directory that it describes
+
+	// inodes are those of the files that are listed as names of one file, by
+	// position: what is sent under such a name is given to all of them.
+	inodes map[int32]tree.Inode
 }
+
+// inode is that of a file with several names, zero for any other.
+func (o *openList) inode(index int32) tree.Inode {
+	if o.inodes == nil {
+		return tree.Inode{}
+	}
+	return o.inodes[int32(o.Position(index))]
+}
+
+// what is the path and the kind of the entry with that index, which o must know.
+func (o *openList) what(index int32) (tree.Path, tree.Kind) {
+	if !o.Contains(index) {
+		return o.Parent(), tree.Dir
+	}
+	return o.Path(index), o.Kind(index)
+}
+
+// fact is what answers need to know of an entry besides its name and kind.
+type fact struct {
+	size     int64
+	mtime    int64
+	nsec     uint32
+	origin   int32
+	uid, gid uint32
+	perm     uint16
+	through  bool // see where
+	followed bool // see extra
+}
+
+// fact is that of the entry with that index, which o must know; a zero one for
+// the mirror.
+func (o *openList) fact(index int32) *fact {
+	switch {
+	case o.facts == nil:
+		return &noFact
+	case index == o.Start()-1:
+		return &o.dir
+	}
+	return &o.facts[o.Position(index)]
+}
+
+var noFact fact
 
 // find is the list that knows index, as an entry or as its own directory; nil
 // if there is none.
@@ -64,28 +125,83 @@ func (l *lister) free() {
 }
 
 // add sends one entry of the current list.
-func (l *lister) add(ent *flist.Entry) bool {
+func (l *lister) add(ent *flist.Entry, w where, followed bool) bool {
 	if err := l.enc.Add(ent); err != nil {
 		l.ioError |= IOErrorGeneral
-		l.onFault(ent.Path(), fmt.Errorf("list: %w", err))
+		if l.src.careful {
+			err = fmt.Errorf("list: %w", err)
+		}
+		l.onFault(ent.Path(), err)
 		return false
 	}
 	l.entries++
-	if k := ent.Meta.Kind; k == tree.File || k == tree.Symlink {
-		l.size += ent.Meta.Size
+	m := &ent.Meta
+	if m.Kind == tree.File || m.Kind == tree.Symlink {
+		l.size += m.Size
 	}
+	if l.src.params.Opt.HardLinks && m.Kind == tree.File && m.Linked() {
+		if l.inodes == nil {
+			l.inodes = make(map[int32]tree.Inode)
+		}
+		l.inodes[int32(l.entries-l.before-1)] = m.Inode()
+	}
+	if l.src.careful {
+		return true
+	}
+	count(&l.counts, m.Kind)
+	if !l.incremental() {
+		l.voice.counting(l.entries)
+	}
+	if m.Kind == tree.Symlink && ent.Target != "" && l.voice.items {
+		if l.targets == nil {
+			l.targets = make(map[int32]string)
+		}
+		l.targets[int32(len(l.facts))] = ent.Target
+	}
+	if ent.Sum != nil && l.voice.digests {
+		if l.sums == nil {
+			l.sums = make(map[int32][]byte)
+		}
+		l.sums[int32(len(l.facts))] = ent.Sum
+	}
+	l.facts = append(l.facts, fact{
+		size: m.Size, mtime: m.Mtime.Sec, nsec: m.Mtime.Nsec, uid: m.UID, gid: m.GID, perm: m.Perm,
+		origin: w.number, through: w.through, followed: followed,
+	})
 	return true
 }
 
+// count adds one to what counts k.
+func count(c *output.Counts, k tree.Kind) {
+	switch {
+	case k == tree.File:
+		c.Reg++
+	case k == tree.Dir:
+		c.Dir++
+	case k == tree.Symlink:
+		c.Link++
+	case k.IsDevice():
+		c.Dev++
+	case k.IsSpecial():
+		c.Special++
+	}
+}
+
 // end closes the current list. A later list repeats no confession.
-func (l *lister) end() {
+func (l *lister) end() *openList {
 	confess := l.ioError
-	if l.sent > 0 && confess == l.confessed {
+	if l.sent > 0 && confess == l.confessed || l.src.params.Opt.IgnoreErrors {
 		confess = 0
 	}
 	l.confessed = l.ioError
-	l.open = append(l.open, openList{l.enc.End(confess), l.entries})
+	if l.facts == nil && !l.src.careful {
+		l.facts = []fact{} // of an empty list
+	}
+	l.open = append(l.open, openList{List: l.enc.End(confess), total: l.entries, facts: l.facts, targets: l.targets, sums: l.sums, inodes: l.inodes})
+	l.facts, l.targets, l.sums, l.inodes = nil, nil, nil, nil
+	l.before = l.entries
 	l.sent++
+	return &l.open[len(l.open)-1]
 }
 
 // report passes on what went wrong in a directory.
@@ -98,10 +214,10 @@ func (l *lister) report(d *dirListing) {
 	}
 }
 
-// content says how a directory that was read is listed. One that could not be
-// read completely must never be swept: from protocol 30 on it is listed as one
-// without content. Below, it is not marked, which is enough unless it lies in a
-// directory that is: then all sweeping is called off.
+// content says how a directory that was read is listed. For the mirror, one that
+// could not be read completely must never be swept: from protocol 30 on it is
+// listed as one without content. Below, it is not marked, which is enough unless
+// it lies in a directory that is: then all sweeping is called off.
 func (l *lister) content(d *dirListing, ent *flist.Entry) {
 	if !d.incomplete() {
 		return

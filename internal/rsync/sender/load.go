@@ -28,9 +28,10 @@ const (
 
 // load is a file that is about to be sent.
 type load struct {
-	dir  tree.Path // relative to Root
-	name string
-	hash bool // compute the digest of a small file: nothing will be searched in it
+	spot
+	followed bool       // a symlink of that name leads to it
+	inode    tree.Inode // what must be there, if that matters
+	hash     bool       // compute the digest of a small file: nothing will be searched in it
 
 	group  *group   // that it is loaded with; nil if main loads it
 	err    error    // the file cannot be sent
@@ -48,10 +49,35 @@ type load struct {
 
 var loadPool = sync.Pool{New: func() any { return new(load) }}
 
-func newLoad(dir tree.Path, name string, hash bool) *load {
+func newLoad(at spot, followed bool, inode tree.Inode, hash bool) *load {
 	l := loadPool.Get().(*load)
-	l.dir, l.name, l.hash = dir, name, hash
+	l.spot, l.followed, l.inode, l.hash = at, followed, inode, hash
 	return l
+}
+
+// spot is where a file lies.
+type spot struct {
+	where where
+	dir   tree.Path // in the list
+	name  string
+}
+
+// place is where the entry with that index is found.
+func (s *source) place(o *openList, index int32, f *fact) spot {
+	at := spot{where: where{origin: s.origins[f.origin], through: f.through}}
+	if len(s.aliases) > 0 {
+		p := o.Path(index)
+		if to, ok := s.aliases[p]; ok {
+			p = to
+		}
+		at.dir, at.name = p.Parent(), p.Base()
+		return at
+	}
+	at.dir, at.name = o.Split(index)
+	if at.name[0] == '/' { // an absolute name
+		at.name = at.name[1:]
+	}
+	return at
 }
 
 // group is some files that are loaded one after the other.
@@ -119,11 +145,11 @@ type loader struct {
 	wait sync.WaitGroup
 }
 
-func newLoader(job *Job, algo checksum.Algo, seed int32) *loader {
+func newLoader(src *source) *loader {
 	ld := &loader{jobs: make(chan *group, loadAhead)}
 	for range loaders {
 		ld.wait.Go(func() {
-			w := newLoadWorker(job, algo, seed)
+			w := newLoadWorker(src)
 			defer w.leave()
 			for g := range ld.jobs {
 				for _, l := range g.loads {
@@ -145,15 +171,15 @@ func (ld *loader) close() {
 // loadWorker opens files. It keeps the directory it used last, and belongs to
 // one goroutine.
 type loadWorker struct {
-	root   *walk.Root
-	steady *Steady
-	hash   *checksum.Hash
-	dir    *walk.Dir
-	fd     int
+	src  *source
+	hash *checksum.Hash
+	at   spot      // of the directory
+	dir  *walk.Dir // nil if none is held
+	fd   int
 }
 
-func newLoadWorker(job *Job, algo checksum.Algo, seed int32) *loadWorker {
-	return &loadWorker{root: job.Root, steady: job.Steady, hash: algo.New(seed)}
+func newLoadWorker(src *source) *loadWorker {
+	return &loadWorker{src: src, hash: src.params.Xfer.New(src.params.Seed)}
 }
 
 func (w *loadWorker) leave() {
@@ -165,12 +191,12 @@ func (w *loadWorker) leave() {
 }
 
 // enter makes the directory that holds l the current one.
-func (w *loadWorker) enter(dir tree.Path) error {
-	if w.dir != nil && w.dir.Path() == dir {
+func (w *loadWorker) enter(l *load) error {
+	if w.dir != nil && w.at.where == l.where && w.at.dir == l.dir {
 		return nil
 	}
 	w.leave()
-	d, err := w.root.Dir(dir)
+	d, err := l.where.dir(l.dir)
 	if err != nil {
 		return err
 	}
@@ -178,18 +204,23 @@ func (w *loadWorker) enter(dir tree.Path) error {
 		d.Close()
 		return err
 	}
-	w.dir = d
+	w.dir, w.at = d, l.spot
 	return nil
 }
 
 // load opens the file and, if it is small, reads it.
 func (w *loadWorker) load(l *load) {
-	if l.err = w.enter(l.dir); l.err != nil {
+	if l.err = w.enter(l); l.err != nil {
 		return
 	}
-	fd, state, err := openFile(w.fd, l.name)
+	fd, state, err := w.src.openFile(w.dir, w.fd, l.name, l.followed)
 	if err != nil {
 		l.err = &walk.Error{Op: "open", Path: l.dir.Join(l.name), Err: err}
+		return
+	}
+	if l.inode != (tree.Inode{}) && l.inode != state.inode {
+		_ = unix.Close(fd)
+		l.err = ErrChanged
 		return
 	}
 	size := state.size
@@ -205,7 +236,7 @@ func (w *loadWorker) load(l *load) {
 		clear(l.data[n:])
 		l.short = &delta.SourceError{Offset: int64(n), Err: err}
 	}
-	l.torn = w.steady != nil && versionNow(fd) != state
+	l.torn = w.src.job.Steady != nil && versionNow(fd) != state
 	if l.hash {
 		w.hash.Reset()
 		w.hash.Write(l.data)

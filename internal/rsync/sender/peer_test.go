@@ -3,6 +3,7 @@ package sender_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -13,8 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/compress"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/sender"
 	"lockstep/internal/rsync/wire"
 )
@@ -33,7 +37,11 @@ type peer struct {
 	mu      sync.Mutex
 	said    []string // messages, as "CODE text"
 	deleted []string
+	failed  bool // there was an error that makes the exit code 23
 	wait    func() error
+
+	talk      output.Talk       // hears the server, too; may be nil
+	succeeded *sender.Succeeded // may be nil
 }
 
 // peerOptions say how to start a server.
@@ -46,6 +54,7 @@ type peerOptions struct {
 	sum         string // checksum, "" for the first that both know
 	level       int
 	tap         func(p []byte) // sees what we write
+	set         *option.Set    // instead of the letters
 }
 
 // tapped writes and lets somebody see what.
@@ -73,7 +82,6 @@ func needRsync(t testing.TB) {
 // startPeer starts "rsync --server" on dest and does the handshake.
 func startPeer(t testing.TB, dest string, o peerOptions) *peer {
 	t.Helper()
-	needRsync(t)
 	capabilities := "e.LsfxCIvu"
 	if o.incremental {
 		capabilities = "e.iLsfxCIvu"
@@ -85,9 +93,20 @@ func startPeer(t testing.TB, dest string, o peerOptions) *peer {
 	if o.sum != "" {
 		args = append(args, "--checksum-choice="+o.sum)
 	}
-	args = append(append(args, o.args...), ".", dest)
+	p := launch(t, "", append(append(args, o.args...), ".", dest))
+	if o.tap != nil {
+		p.w = wire.NewWriter(tapped{p.in, o.tap})
+	}
+	p.handshake(o)
+	return p
+}
 
+// launch starts rsync with those arguments in a directory.
+func launch(t testing.TB, dir string, args []string) *peer {
+	t.Helper()
+	needRsync(t)
 	p := &peer{t: t, cmd: exec.Command("rsync", args...)}
+	p.cmd.Dir = dir
 	p.cmd.Stderr = &p.stderr
 	var err error
 	var theirIn, theirOut *os.File
@@ -111,10 +130,6 @@ func startPeer(t testing.TB, dest string, o peerOptions) *peer {
 		p.wait()
 	})
 	p.r, p.w = wire.NewReader(p.out), wire.NewWriter(p.in)
-	if o.tap != nil {
-		p.w = wire.NewWriter(tapped{p.in, o.tap})
-	}
-	p.handshake(o)
 	return p
 }
 
@@ -133,7 +148,7 @@ func (p *peer) handshake(o peerOptions) {
 	check(err)
 	pv := min(int(theirs), o.protocol)
 	xfer, file := checksum.Default(pv)
-	p.params = sender.Params{Protocol: pv, Xfer: xfer, File: file, Level: o.level, Interrupt: func() { p.out.SetReadDeadline(time.Unix(1, 0)) }}
+	p.params = sender.Params{Opt: option.New(), Protocol: pv, Xfer: xfer, File: file, Level: o.level, Interrupt: func() { p.out.SetReadDeadline(time.Unix(1, 0)) }}
 	if o.compress == "auto" {
 		p.params.Compress = compress.Zlib
 	} else if o.compress != "" {
@@ -191,23 +206,40 @@ func (p *peer) negotiate(o peerOptions, check func(error)) {
 
 // preserve turns the server's options into those of the list.
 func (p *peer) preserve(o peerOptions) {
+	if o.set != nil {
+		p.params.Opt = o.set
+		return
+	}
 	has := func(letter string) bool { return strings.Contains(o.letters, letter) }
-	q := &p.params
+	q := p.params.Opt
+	q.Recurse = has("r")
 	q.Owner, q.Group, q.Links, q.Devices, q.Specials = has("o"), has("g"), has("l"), has("D"), has("D")
-	q.HardLinks, q.ACLs, q.Xattrs, q.Checksum, q.DryRun = has("H"), has("A"), has("X"), has("c"), has("n")
+	q.HardLinks, q.ACLs, q.Xattrs, q.Checksum, q.DryRun = has("H"), has("A"), strings.Count(o.letters, "X"), has("c"), has("n")
 	q.NumericIDs = slices.Contains(o.args, "--numeric-ids")
-	q.DeleteMissing = slices.Contains(o.args, "--delete-missing-args")
+	q.DeleteMissingArgs = slices.Contains(o.args, "--delete-missing-args")
 }
 
 func (p *peer) message(c wire.Code, payload []byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch c {
+	case wire.CodeSuccess:
+		if p.succeeded != nil {
+			p.succeeded.Put(int32(binary.LittleEndian.Uint32(payload)), tree.Inode{})
+		}
 	case wire.CodeDeleted:
+		if p.talk != nil {
+			name, dir := strings.CutSuffix(string(payload), "\x00")
+			p.talk.Deleted(tree.Path(name), dir)
+		}
 		p.deleted = append(p.deleted, strings.TrimSuffix(string(payload), "\x00"))
 	case wire.CodeErrorExit:
 		return fmt.Errorf("rsync exits: %x", payload)
 	default:
+		p.failed = p.failed || c == wire.CodeErrorXfer
+		if p.talk != nil && c.IsText() {
+			p.talk.Text(c, strings.TrimSuffix(string(payload), "\n"))
+		}
 		p.said = append(p.said, fmt.Sprintf("%s %s", c, strings.TrimSpace(string(payload))))
 	}
 	return nil

@@ -1,14 +1,24 @@
 package sender
 
-import "time"
+import (
+	"time"
+
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
+)
 
 // progressEvery is how often Job.OnProgress is told.
 const progressEvery = 200 * time.Millisecond
 
 // meter decides when to report.
-type meter struct{ last time.Time }
+type meter struct {
+	last time.Time
 
-// report tells of progress, if it is due or final.
+	shown bool            // Talk is told about each file
+	file  output.Progress // the one under way
+}
+
+// report tells the mirror of progress, if it is due or final.
 func (m *run) report(final bool) {
 	if m.job.OnProgress == nil {
 		return
@@ -22,4 +32,48 @@ func (m *run) report(final bool) {
 		Listed: m.lists.entries, ListedAll: m.lists.eof, Checked: m.checked,
 		Transferred: m.result.Transferred, Bytes: m.result.Literal + m.result.Matched + m.sending, TotalSize: m.lists.size,
 	})
+}
+
+// begin is the start of a file.
+func (p *meter) begin(m *run, q *request, o *openList) {
+	p.shown = m.params.Talk != nil && !m.params.Server && m.params.Opt.Info[option.InfoProgress] > 0
+	if !p.shown {
+		return
+	}
+	at := o.total - o.Len() + int(q.ndx-o.Start())
+	p.file = output.Progress{
+		Size: q.load.size, Transferred: m.result.Transferred,
+		Left: m.lists.entries - at - 1, All: m.lists.entries, Incomplete: !m.lists.eof,
+		TotalAt: m.result.TransferredSize - o.fact(q.ndx).size, TotalSize: m.lists.size,
+	}
+	p.move(m)
+}
+
+// move tells how far the file is.
+func (p *meter) move(m *run) {
+	if p.shown {
+		now := p.file
+		now.At = m.sending
+		now.TotalAt += m.sending
+		m.params.Talk.Progress(now, false)
+	}
+}
+
+// over is the end of the run: the line about all files is shown once more.
+func (p *meter) over(m *run) {
+	if m.params.Talk != nil && !m.params.Server && m.params.Opt.Info[option.InfoProgress] > 1 {
+		m.params.Talk.Progress(output.Progress{
+			Transferred: m.result.Transferred, All: m.lists.entries,
+			TotalAt: m.result.TransferredSize, TotalSize: m.lists.size,
+		}, true)
+	}
+}
+
+// end is the end of the file.
+func (p *meter) end(m *run) {
+	if p.shown {
+		p.file.At = p.file.Size
+		p.file.TotalAt += p.file.Size
+		m.params.Talk.Progress(p.file, true)
+	}
 }

@@ -28,6 +28,8 @@ type reader struct {
 	// cannot tell. It is set before the peer can know that there are that many.
 	last atomic.Int64
 
+	succeeded *Succeeded
+
 	mu     sync.Mutex
 	weight int64
 	lifted chan struct{} // holds a token after weight went down
@@ -39,6 +41,8 @@ func newReader(r *wire.Reader, p *Params) *reader {
 		queue:  make(chan []*request, queueLen),
 		ended:  make(chan struct{}),
 		lifted: make(chan struct{}, 1),
+
+		succeeded: p.Succeeded,
 	}
 }
 
@@ -51,7 +55,11 @@ func (r *reader) run(ctx context.Context) {
 	var batch []*request
 	for dones := int64(0); ; {
 		q := new(request)
-		if r.err = r.dec.next(q); r.err != nil {
+		r.err = r.dec.next(q)
+		for _, s := range r.succeeded.take() { // said before q, or in the midst of it
+			batch = append(batch, &request{kind: succeeded, ndx: s.index, at: s.at})
+		}
+		if r.err != nil {
 			r.hand(ctx, &batch)
 			return
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/delta"
 	"lockstep/internal/rsync/wire"
 )
@@ -31,10 +32,11 @@ const (
 type kind uint8
 
 const (
-	item     kind = iota // a report, without TRANSFER
-	transfer             // file data is wanted
-	done                 // NDX_DONE
-	deleted              // deletion statistics
+	item      kind = iota // a report, without TRANSFER
+	transfer              // file data is wanted
+	done                  // NDX_DONE
+	deleted               // deletion statistics
+	succeeded             // an entry is in place
 )
 
 // request is one message of the other side's generator:
@@ -55,7 +57,8 @@ type request struct {
 	head   delta.Head
 	sums   *delta.Sums // of head's blocks; nil if there are none
 	stats  DelStats
-	load   *load // set by main, of a transfer
+	at     tree.Inode // of what is in place, if that is known
+	load   *load      // set by main, of a transfer
 }
 
 // drop gives back the request's file.
@@ -66,13 +69,17 @@ func (q *request) drop() {
 
 // weight is roughly the memory a request holds, in bytes.
 func (q *request) weight() int64 {
-	return int64(q.head.Count)*(4+int64(q.head.S2Len)+20) + int64(len(q.xname)) + 4*int64(len(q.xattrs))
+	sums := int64(0)
+	if q.sums != nil {
+		sums = int64(q.head.Count) * (4 + int64(q.head.S2Len) + 20)
+	}
+	return sums + int64(len(q.xname)) + 4*int64(len(q.xattrs))
 }
 
 // hasXattrs reports whether a request carries the list of attributes wanted,
 // and its answer their values (part 2, 6.2).
 func (q *request) hasXattrs(p *Params) bool {
-	if !p.Xattrs || p.DryRun || q.iflags&itemXattr == 0 {
+	if p.Opt.Xattrs == 0 || p.Opt.DryRun || q.iflags&itemXattr == 0 {
 		return false
 	}
 	const link = itemXname | itemLocal
@@ -85,6 +92,7 @@ type decoder struct {
 	r      *wire.Reader
 	params *Params
 	spare  chan *delta.Sums // given back by main
+	asked  map[int32]bool   // with --append: files asked for, which are sent with sums the second time
 }
 
 // next reads one request. At the end of the stream between two of them the
@@ -126,10 +134,23 @@ func (d *decoder) rest(q *request) error {
 		return nil
 	}
 	q.kind = transfer
-	if d.params.DryRun {
+	if d.params.Opt.DryRun {
 		return nil
 	}
 	return d.sums(q)
+}
+
+// hasSums reports whether sums follow the head: of a file that grows there are
+// none, unless it is sent again.
+func (d *decoder) hasSums(q *request) bool {
+	if d.params.Opt.Append == 0 || d.asked[q.ndx] {
+		return true
+	}
+	if d.asked == nil {
+		d.asked = make(map[int32]bool)
+	}
+	d.asked[q.ndx] = true
+	return false
 }
 
 // header reads item flags and what they announce, except for sums.
@@ -181,7 +202,7 @@ func (d *decoder) sums(q *request) (err error) {
 	if err := q.head.Validate(d.params.Protocol, digest); err != nil {
 		return fmt.Errorf("%w: %w", ErrProtocol, err)
 	}
-	if q.head.Count == 0 {
+	if !d.hasSums(q) || q.head.Count == 0 {
 		return nil
 	}
 	select {

@@ -40,7 +40,9 @@ type run struct {
 	current int // entries of the lists up to the one the peer works on
 	checked int // entries that the peer has gone past
 
-	reader *reader
+	reader       *reader
+	startReading func()
+
 	loader *loader
 	window []*request // taken off the queue
 	begun  int        // of them: seen to by the loaders
@@ -48,13 +50,20 @@ type run struct {
 	help   int        // files for which the loaders are still wanted
 	own    *loadWorker
 
-	encoder compress.Encoder
-	search  delta.Searcher
-	blocks  *checksum.Blocks
-	hash    *checksum.Hash
-	nothing delta.Sums // of no basis
-	sending int64      // bytes of the file under way
+	bulk       *wire.Writer // for the data of files: w, or Params.Only
+	tally      *tally       // of it
+	encoder    compress.Encoder
+	search     delta.Searcher
+	found      delta.Result // hits and alarms of all files
+	blocksSent int
+	blocks     *checksum.Blocks
+	hash       *checksum.Hash
+	nothing    delta.Sums // of no basis
+	sending    int64      // bytes of the file under way
+	answered   int32      // the index of the last header that was sent
 
+	voice    *voice
+	remover  remover
 	failed   map[tree.Path]struct{} // relative to Root: not delivered so far
 	ioError  int32                  // of the files; the lists have their own
 	result   Result
@@ -77,11 +86,15 @@ func Run(ctx context.Context, r *wire.Reader, w *wire.Writer, params Params, job
 		return Result{}, err
 	}
 	var reading sync.WaitGroup
-	reading.Go(func() { m.reader.run(inner) })
+	m.startReading = sync.OnceFunc(func() { reading.Go(func() { m.reader.run(inner) }) })
+	if job.Sources == nil || job.Sources.Names == nil {
+		m.startReading()
+	}
 	if params.Interrupt != nil {
 		defer context.AfterFunc(ctx, params.Interrupt)()
 	}
 	err = m.do()
+	m.startReading()
 	cancel()
 	m.close()
 	m.endReading(&reading)
@@ -99,7 +112,7 @@ func Run(ctx context.Context, r *wire.Reader, w *wire.Writer, params Params, job
 // itself.
 func (m *run) endReading(reading *sync.WaitGroup) {
 	switch {
-	case m.state == finished:
+	case m.state == finished && !m.result.Empty:
 	case m.params.Interrupt == nil:
 		return
 	default:
@@ -115,27 +128,38 @@ func (m *run) endReading(reading *sync.WaitGroup) {
 }
 
 func newRun(ctx context.Context, r *wire.Reader, w *wire.Writer, p *Params, job *Job) (*run, error) {
-	enc, err := flist.NewEncoder(w, p.listOptions(), p.Names)
-	if err != nil {
-		return nil, err
-	}
-	tokens, err := compress.New(w, compress.Options{Method: p.Compress, Level: p.Level, Protocol: p.Protocol})
+	src := newSource(ctx, job, p)
+	enc, err := flist.NewEncoder(w, p.listOptions(src.anyXattr), p.Names)
 	if err != nil {
 		return nil, err
 	}
 	m := &run{
-		ctx: ctx, w: w, params: p, job: job,
-		reader: newReader(r, p), loader: newLoader(job, p.Xfer, p.Seed), own: newLoadWorker(job, p.Xfer, p.Seed),
-		encoder: tokens,
-		blocks:  p.Xfer.Blocks(p.Seed, p.Compat.Has(wire.ChecksumSeedFix)),
-		hash:    p.Xfer.New(p.Seed),
-		failed:  make(map[tree.Path]struct{}),
+		ctx: ctx, w: w, bulk: w, params: p, job: job, voice: newVoice(p),
+		reader: newReader(r, p), own: newLoadWorker(src), answered: -1,
+		blocks: p.Xfer.Blocks(p.Seed, p.Compat.Has(wire.ChecksumSeedFix)),
+		hash:   p.Xfer.New(p.Seed),
+		failed: make(map[tree.Path]struct{}),
 	}
-	src := newSource(ctx, job, p)
-	m.lists = &lister{src: src, enc: enc, scan: newScanner(src), await: m.await, onFault: func(p tree.Path, err error) {
-		m.fail(src.full(p), err)
-	}}
+	if p.Only != nil {
+		m.bulk = p.Only
+	}
+	m.tally = &tally{w: m.bulk}
+	m.encoder, err = compress.New(m.tally, compress.Options{Method: p.Compress, Level: p.Level, Protocol: p.Protocol})
+	if err != nil {
+		return nil, err
+	}
+	m.loader = newLoader(src)
+	m.lists = &lister{src: src, enc: enc, scan: newScanner(src), await: m.await, voice: m.voice, onFault: m.unlisted}
 	return m, nil
+}
+
+// unlisted notes that a path of the list could not be sent, or not completely.
+func (m *run) unlisted(p tree.Path, err error) {
+	if m.lists.src.careful {
+		m.fail(m.lists.src.full(p), err)
+		return
+	}
+	m.lists.ioError |= m.voice.unlisted(p, string(p), err)
 }
 
 // close ends the goroutines that work on files.
@@ -143,6 +167,9 @@ func (m *run) close() {
 	m.lists.scan.close()
 	m.loader.close()
 	m.own.leave()
+	m.remover.leave()
+	m.lists.drop()
+	m.lists.src.held.close()
 	m.encoder.Close()
 	for _, q := range m.window {
 		if q.load != nil {
@@ -154,7 +181,7 @@ func (m *run) close() {
 		m.result.Missing = append(m.result.Missing, p)
 	}
 	slices.Sort(m.result.Missing)
-	m.result.Files, m.result.TotalSize = m.lists.entries, m.lists.size
+	m.result.Files, m.result.TotalSize, m.result.Counts = m.lists.entries, m.lists.size, m.lists.counts
 	m.result.IOError |= int(m.lists.ioError | m.ioError)
 	m.report(true)
 }
@@ -163,6 +190,11 @@ func (m *run) close() {
 func (m *run) do() error {
 	if err := m.list(); err != nil {
 		return err
+	}
+	if m.params.Server && m.job.Sources != nil && m.lists.entries == 0 && m.lists.eof { // part 2, 2.6
+		m.result.Empty = true
+		m.change(finished)
+		return m.w.Flush()
 	}
 	m.change(transferring)
 	for m.state != finished {
@@ -176,7 +208,11 @@ func (m *run) do() error {
 			return err
 		}
 		m.report(false)
+		if stop := m.params.Opt.StopAt; !stop.IsZero() && !time.Now().Before(stop) {
+			return &Error{Code: exitLimit, Text: "stopping at requested limit"}
+		}
 	}
+	m.progress.over(m)
 	return m.w.Flush()
 }
 
@@ -186,7 +222,10 @@ func (m *run) change(to state) { m.state = to }
 // list sends the only list, or the first one.
 func (m *run) list() error {
 	var err error
+	begin, written := time.Now(), m.w.Count()
 	switch {
+	case m.job.Sources != nil:
+		err = m.lists.sources()
 	case m.job.List != nil:
 		err = m.lists.explicit()
 	case m.params.Compat.Has(wire.IncRecurse):
@@ -198,7 +237,12 @@ func (m *run) list() error {
 		return err
 	}
 	m.current = m.lists.open[0].total
+	m.result.ListBuild = max(time.Since(begin), time.Millisecond)
+	if m.lists.eof {
+		m.result.ListSize = m.w.Count() - written // without what is not sent yet, as rsync counts
+	}
 	m.announceEnd()
+	m.startReading()
 	if m.lists.open[0].Len() == 1 { // the peer waits for a second one (2.4)
 		if err := m.extend(1); err != nil {
 			return err
@@ -243,7 +287,7 @@ func (m *run) sendReady(entries int) {
 }
 
 func (m *run) sendList(d *scan) {
-	m.lists.sublist(&d.dirListing)
+	m.lists.sublist(d)
 	m.announceEnd()
 }
 

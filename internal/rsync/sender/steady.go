@@ -21,11 +21,12 @@ type Steady struct {
 
 // version tells states of a file apart.
 type version struct {
+	inode                                    tree.Inode
 	size, mtime, mtimeNsec, ctime, ctimeNsec int64
 }
 
 func versionOf(st *unix.Stat_t) version {
-	return version{st.Size, int64(st.Mtim.Sec), int64(st.Mtim.Nsec), int64(st.Ctim.Sec), int64(st.Ctim.Nsec)}
+	return version{tree.Inode{Dev: uint64(st.Dev), Ino: st.Ino}, st.Size, int64(st.Mtim.Sec), int64(st.Mtim.Nsec), int64(st.Ctim.Sec), int64(st.Ctim.Nsec)}
 }
 
 // versionNow is the state of an open file, the zero version if it is unknown.

@@ -9,16 +9,15 @@ import (
 	"lockstep/internal/rsync/flist"
 )
 
-// root reads the transfer root. Without it there is nothing to send, least of
-// all an empty list, which would have everything deleted.
-func (l *lister) root() (*scan, flist.Entry, error) {
+// root reads the mirror's transfer root. Without it there is nothing to send,
+// least of all an empty list, which would have everything deleted.
+func (l *lister) root() (*dirListing, flist.Entry, error) {
 	ent, err := l.rootEntry()
 	if err != nil {
 		return nil, ent, fmt.Errorf("transfer root: %w", err)
 	}
-	d := newScan(tree.Root)
-	l.scan.jobs <- d
-	if err := l.await(d.done); err != nil {
+	d, err := l.read(tree.Root, l.src.top())
+	if err != nil {
 		return nil, ent, err
 	}
 	if d.err != nil {
@@ -28,31 +27,32 @@ func (l *lister) root() (*scan, flist.Entry, error) {
 	return d, ent, nil
 }
 
-// rootEntry is the entry of the transfer root.
+// rootEntry is the entry of the mirror's transfer root.
 func (l *lister) rootEntry() (flist.Entry, error) {
-	dir, p := l.src.job.Dir, l.src.params
+	var x extra
+	ent := flist.Entry{}
+	dir := l.src.job.Dir
 	meta, err := l.src.job.Root.Lstat(dir)
 	switch {
 	case err != nil:
-		return flist.Entry{}, err
+		return ent, err
 	case !meta.IsDir():
-		return flist.Entry{}, fmt.Errorf("%s is not a directory", dir)
+		return ent, fmt.Errorf("%s is not a directory", dir)
 	}
-	ent := flist.Entry{Meta: meta}
-	if !p.ACLs && !p.Xattrs {
+	ent.Meta = meta
+	if !l.src.hasExtra(tree.Dir) {
 		return ent, nil
 	}
 	attrs, err := l.src.job.Root.Xattrs(dir)
 	if err != nil {
 		return ent, err
 	}
-	var x extra
-	err = x.setAttributes(attrs, p)
-	ent.Access, ent.Default, ent.Xattrs = x.access, x.initial, x.xattrs
+	err = l.src.setAttributes(&x, &meta, attrs)
+	x.fill(&ent)
 	return ent, err
 }
 
-// whole sends the only list of everything below the transfer root.
+// whole sends the only list of everything below the mirror's transfer root.
 func (l *lister) whole() error {
 	root, ent, err := l.root()
 	if err != nil {
@@ -60,7 +60,7 @@ func (l *lister) whole() error {
 	}
 	l.enc.Begin()
 	l.sweeping = true
-	if err := l.tree(&root.dirListing, ent); err != nil {
+	if err := l.tree(root, ent); err != nil {
 		return err
 	}
 	l.end()
@@ -68,40 +68,86 @@ func (l *lister) whole() error {
 	return nil
 }
 
-// tree sends a directory that has been read, and all below it. From protocol 29
-// on this is their sorted order.
+// tree sends a directory of the mirror that has been read, and all below it.
+// From protocol 29 on this is their sorted order.
 func (l *lister) tree(top *dirListing, ent flist.Entry) error {
-	l.directory(top, ent)
+	l.content(top, &ent)
+	if l.add(&ent, top.where, false) {
+		l.members(top)
+	}
+	return l.descend()
+}
+
+// descend sends the directories that are to be read, and all below them, with
+// their entries: there is one list only.
+func (l *lister) descend() error {
 	for {
-		d := l.peek()
-		if d == nil {
+		s := l.peek()
+		if s == nil {
 			return nil
 		}
-		if err := l.await(d.done); err != nil {
+		if err := l.await(s.done); err != nil {
 			return err
 		}
-		f, i := l.take()
-		if errors.Is(d.err, fs.ErrNotExist) {
+		k, d := l.take(), &s.dirs[0]
+		if l.src.careful && errors.Is(d.err, fs.ErrNotExist) {
 			continue // gone since its parent was read
 		}
-		f.fill(&ent, i)
-		l.directory(&d.dirListing, ent)
+		ent := flist.Entry{Dir: s.path.Parent(), Name: k.entry.Name, Meta: k.entry.Meta}
+		if k.extra != nil {
+			k.extra.fill(&ent)
+		}
+		if l.src.careful {
+			l.content(d, &ent)
+		} else {
+			l.complain(d)
+		}
+		if l.add(&ent, k.own, k.extra != nil && k.extra.followed) {
+			l.members(d)
+		} // else what lies below it would have no parent
 	}
 }
 
-// directory sends the entry of a directory and those of its children, except
-// for subdirectories, which follow in their turn.
-func (l *lister) directory(d *dirListing, ent flist.Entry) {
-	l.content(d, &ent)
-	if !l.add(&ent) {
-		return // what lies below it would have no parent
-	}
+// members sends the entries of a directory, except for subdirectories, which
+// follow in their turn; those that have no contents go at once.
+func (l *lister) members(d *dirListing) {
 	first := d.firstDir()
 	for i := range first {
 		d.fill(&l.ent, i)
-		l.add(&l.ent)
+		l.add(&l.ent, d.where, d.extra(i).followed)
 	}
-	l.push(d, first)
+	kids := make([]kid, 0, len(d.entries)-first)
+	from := []part{{where: d.where, content: true}}
+	for i := first; i < len(d.entries); i++ {
+		k := kidOf(d, i, from)
+		if !k.hasContent() && !l.src.careful {
+			d.fill(&l.ent, i)
+			l.ent.NoContent = true
+			l.add(&l.ent, d.where, d.extra(i).followed)
+			continue
+		}
+		kids = append(kids, k)
+	}
+	l.push(d.path, kids)
+}
+
+// kidOf is the directory that is entry i of d, with its contents. from is where
+// those of d come from.
+func kidOf(d *dirListing, i int, from []part) kid {
+	k := kid{entry: d.entries[i], own: d.where, parts: from, locked: d.locked[d.entries[i].Name]}
+	if d.extras == nil || d.extras[i] == nil {
+		return k
+	}
+	k.extra = d.extras[i]
+	switch {
+	case k.extra.mount:
+		k.parts = []part{{where: d.where}}
+	case k.extra.followed && !d.where.through:
+		through := d.where
+		through.through = true
+		k.parts = []part{{where: through, content: true}}
+	}
+	return k
 }
 
 // first sends the first of incremental lists: the root and its children.
@@ -111,49 +157,64 @@ func (l *lister) first() error {
 		return err
 	}
 	l.enc.Begin()
-	l.content(&root.dirListing, &ent)
-	l.add(&ent)
+	l.content(root, &ent)
+	l.add(&ent, root.where, false)
 	l.dirs = 1
-	l.children(&root.dirListing)
+	l.push(root.path, l.children(root))
 	l.endIncremental()
 	return nil
 }
 
 // sublist sends the list of the directory that peek returned, which has been
-// read. Its entry is on the wire already, so that a directory that turns out
+// read. For the mirror, its entry being on the wire already, one that turns out
 // to be unreadable only now calls off all sweeping; one that is gone is empty.
-func (l *lister) sublist(d *dirListing) {
-	f, i := l.take()
+func (l *lister) sublist(s *scan) {
+	k := l.take()
+	if !l.src.careful {
+		l.sublistOf(k, s)
+		return
+	}
+	d := &s.dirs[0]
 	if d.incomplete() && !errors.Is(d.err, fs.ErrNotExist) {
 		l.report(d)
-		if !f.locked[f.entries[i].Name] {
+		if !k.locked {
 			l.ioError |= IOErrorGeneral
 		}
 	}
-	l.enc.BeginDir(f.number+int32(i), d.path, f.sets[i])
-	l.children(d)
+	l.enc.BeginDir(k.number, d.path, k.set)
+	l.push(d.path, l.children(d))
 	l.endIncremental()
 }
 
-// children sends the entries of a directory, all of them.
-func (l *lister) children(d *dirListing) {
+// children sends the entries of a directory, all of them, and gives the
+// subdirectories. They come in the order in which both sides number them.
+func (l *lister) children(d *dirListing) []kid {
 	first := d.firstDir()
-	kept := d.entries[:first]
+	kids := make([]kid, 0, len(d.entries)-first)
+	from := []part{{where: d.where, content: true}}
 	for i := range d.entries {
 		d.fill(&l.ent, i)
-		l.ent.NoContent = d.locked[l.ent.Name]
-		if l.add(&l.ent) && i >= first {
-			kept = append(kept, d.entries[i])
-			d.sets = append(d.sets, l.enc.LastXattrSet())
+		l.ent.NoContent = l.ent.NoContent || d.locked[l.ent.Name]
+		if l.add(&l.ent, d.where, d.extra(i).followed) && i >= first {
+			k := kidOf(d, i, from)
+			k.number, k.set = l.dirs, l.enc.LastXattrSet()
+			if l.facts != nil {
+				k.dir = l.facts[len(l.facts)-1]
+			}
+			l.dirs++
+			kids = append(kids, k)
 		}
 	}
-	d.entries, d.extras = kept, nil
-	l.push(d, first)
-	l.dirs += int32(len(kept) - first)
+	d.extras = nil
+	return kids
 }
 
 func (l *lister) endIncremental() {
 	l.end()
+	l.endLists()
+}
+
+func (l *lister) endLists() {
 	if l.peek() == nil {
 		l.eof = true
 		l.enc.EndOfLists()

@@ -63,15 +63,15 @@ func (m *run) beginGroup() {
 
 // loadOf is the load of a request for data, nil if it cannot be met.
 func (m *run) loadOf(q *request) *load {
-	if q.kind != transfer || m.params.DryRun {
+	if q.kind != transfer || m.params.Opt.DryRun {
 		return nil
 	}
 	o := m.lists.find(q.ndx)
 	if o == nil || !o.Contains(q.ndx) || o.Kind(q.ndx) != tree.File {
 		return nil
 	}
-	dir, name := m.lists.src.place(o, q.ndx)
-	return newLoad(dir, name, q.head.Count == 0)
+	f := o.fact(q.ndx)
+	return newLoad(m.lists.src.place(o, q.ndx, f), f.followed, o.inode(q.ndx), q.head.Count == 0 && m.params.Opt.Append == 0)
 }
 
 // awaitLoad waits for the file of a request, or loads it.

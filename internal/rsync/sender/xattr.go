@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/wire"
 )
 
 // xattrValue is a long attribute value that the peer asked for.
@@ -18,12 +20,8 @@ func (m *run) xattrValues(q *request, o *openList) ([]xattrValue, error) {
 	if len(q.xattrs) == 0 {
 		return nil, nil
 	}
-	path := o.Parent()
-	if o.Contains(q.ndx) {
-		path = o.Path(q.ndx)
-	}
 	values := make([]xattrValue, len(q.xattrs))
-	have := m.xattrsOf(m.lists.src.full(path))
+	have := m.xattrsOf(q, o)
 	for i, number := range q.xattrs {
 		name, err := m.lists.enc.AskXattr(o.XattrSet(q.ndx), number)
 		if err != nil {
@@ -34,30 +32,58 @@ func (m *run) xattrValues(q *request, o *openList) ([]xattrValue, error) {
 	return values, nil
 }
 
-func (m *run) xattrsOf(path tree.Path) map[string][]byte {
-	attrs, err := m.job.Root.Xattrs(path)
-	if err != nil {
-		m.fail(path, err)
-		return nil
+// xattrsOf are the attributes of an entry as the list calls them.
+func (m *run) xattrsOf(q *request, o *openList) map[string][]byte {
+	src, path := m.lists.src, o.Parent()
+	if o.Contains(q.ndx) {
+		path = o.Path(q.ndx)
+	}
+	f := o.fact(q.ndx)
+	w := where{origin: src.origins[f.origin], through: f.through}
+	var attrs []walk.Xattr
+	err := w.origin.use(func(r *walk.Root) (err error) {
+		if o.facts == nil || w.origin.below(path) == tree.Root {
+			attrs, err = r.Xattrs(w.origin.below(path))
+			return err
+		}
+		dir, err := w.dir(path.Parent())
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		attrs, err = src.attributes(dir, w.origin.below(path).Base(), f.followed)
+		return err
+	})
+	switch {
+	case err == nil:
+	case o.facts == nil:
+		m.fail(src.full(path), err)
+	default:
+		m.voice.trouble("get_xattr_data", w.origin.full(path), err)
 	}
 	have := make(map[string][]byte, len(attrs))
 	for _, a := range attrs {
-		have[a.Name] = a.Value
+		name, _ := src.listed(a.Name)
+		have[name] = a.Value
 	}
 	return have
 }
 
-// writeXattrs answers with { delta:varint len:varint bytes }* 0.
-func (m *run) writeXattrs(q *request, values []xattrValue) {
+// writeXattrs answers with { delta:varint len:varint bytes }* 0, and gives the
+// length of that.
+func (m *run) writeXattrs(q *request, values []xattrValue) (size int64) {
 	if !q.hasXattrs(m.params) {
-		return
+		return 0
 	}
+	var b []byte
 	last := int32(0)
 	for _, v := range values {
-		m.w.Varint(v.number - last)
-		m.w.Varint(int32(len(v.value)))
+		b = wire.AppendVarint(wire.AppendVarint(b[:0], v.number-last), int32(len(v.value)))
+		m.w.Write(b)
 		m.w.Write(v.value)
+		size += int64(len(b) + len(v.value))
 		last = v.number
 	}
 	m.w.Varint(0)
+	return size + 1
 }

@@ -227,10 +227,10 @@ func TestOptionsThatCannotBeSent(t *testing.T) {
 		code     int
 		words    string
 	}{
-		{"ACLs at protocol 29", 29, session.Options{ACLs: true}, "", 2, "need protocol 30"},
-		{"attributes at protocol 29", 29, session.Options{Xattrs: true}, "", 2, "need protocol 30"},
-		{"fuzzy at protocol 28", 28, session.Options{Fuzzy: 1}, "", 2, "need protocol 29"},
-		{"two link directories at protocol 28", 28, session.Options{LinkDest: []string{"a", "b"}}, "", 2, "need protocol 29"},
+		{"ACLs at protocol 29", 29, session.Options{ACLs: true}, "", 2, "requires protocol 30"},
+		{"attributes at protocol 29", 29, session.Options{Xattrs: true}, "", 2, "requires protocol 30"},
+		{"fuzzy at protocol 28", 28, session.Options{Fuzzy: 1}, "", 2, "requires protocol 29"},
+		{"two link directories at protocol 28", 28, session.Options{LinkDest: []string{"a", "b"}}, "", 2, "requires protocol 29"},
 		{"a wildcard", 32, session.Options{}, "a*b", 1, "wildcard"},
 		{"a line end at protocol 29", 29, session.Options{}, "a\nb", 1, "cannot be sent"},
 		{"deletion of nothing in particular", 32, session.Options{Delete: true}, "", 1, "Delete needs"},

@@ -16,11 +16,11 @@ type bucket struct {
 // take.
 const burst = 100 * time.Millisecond
 
-func newBucket(kibPerSecond int) *bucket {
-	if kibPerSecond <= 0 {
+func newBucket(bytesPerSecond int64) *bucket {
+	if bytesPerSecond <= 0 {
 		return nil
 	}
-	return &bucket{rate: float64(kibPerSecond) * 1024, last: time.Now()}
+	return &bucket{rate: float64(bytesPerSecond), last: time.Now()}
 }
 
 // take returns the part of p that may be written now, after waiting for it; ended

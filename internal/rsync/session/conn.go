@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,8 @@ import (
 	"sync"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -41,8 +44,11 @@ func Connect(ctx context.Context, ep Endpoint) (*Conn, error) {
 		c.stage = ready
 		return c, nil
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, greetingTimeout+ep.ConnectTimeout, errTimeout)
-	defer cancel()
+	if limit := cmp.Or(ep.GreetTimeout, greetingTimeout+ep.ConnectTimeout); limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, errTimeout)
+		defer cancel()
+	}
 	if err := c.dial(ctx); err != nil {
 		return nil, err
 	}
@@ -53,11 +59,24 @@ func Connect(ctx context.Context, ep Endpoint) (*Conn, error) {
 	return c, nil
 }
 
-// dial reaches a daemon, over TCP or through a remote shell.
+// dial reaches a daemon: over TCP, by a program that does so, or through a
+// remote shell.
 func (c *Conn) dial(ctx context.Context) error {
-	if !c.ep.overTCP() {
-		return c.spawn([]string{c.ep.rsyncPath(), "--server", "--daemon", "."})
+	switch {
+	case !c.ep.overTCP():
+		argv := c.ep.shellArgv([]string{c.ep.rsyncPath(), "--server", "--daemon", "."})
+		c.ep.trace(shown("opening connection using: ", argv))
+		return c.spawn(argv, "RSYNC_PORT="+c.ep.port())
+	case c.ep.Program != "":
+		program, err := programFor(c.ep.Program, c.ep.Host)
+		if err != nil {
+			return c.fail(err)
+		}
+		c.ep.trace(fmt.Sprintf("Using RSYNC_CONNECT_PROG instead of opening tcp connection to %s port %s", c.ep.Host, c.ep.port()))
+		c.ep.trace(fmt.Sprintf("Running socket program: \"%s\"", program))
+		return c.spawn([]string{cmp.Or(c.ep.Sh, "sh"), "-c", program})
 	}
+	c.ep.trace(fmt.Sprintf("opening tcp connection to %s port %s", c.ep.Host, c.ep.port()))
 	t, err := dialTCP(ctx, &c.ep)
 	if err != nil {
 		return c.fail(err)
@@ -66,10 +85,9 @@ func (c *Conn) dial(ctx context.Context) error {
 	return nil
 }
 
-// spawn starts the remote shell with a command for the other host.
-func (c *Conn) spawn(argv []string) error {
-	argv = c.ep.shellArgv(argv)
-	p, err := spawn(argv, c.hearLine)
+// spawn starts what carries the connection.
+func (c *Conn) spawn(argv []string, env ...string) error {
+	p, err := spawn(command{argv: argv, env: env, stderr: c.ep.Stderr, onLine: c.hearLine})
 	if err != nil {
 		c.Close()
 		return &Error{Code: spawnCode(err), Stage: c.stage.String(), Err: err}
@@ -186,57 +204,125 @@ func (c *Conn) Start(ctx context.Context, opts Options, path string) (*Session, 
 		return nil, refuse(c.stage, ExitSyntax, errors.New("this connection has been used"))
 	}
 	c.stage = arguments
-	argv, args, err := c.arguments(&opts, path)
+	arg, err := c.destination(&opts, path)
 	if err != nil {
 		c.Close()
 		return nil, refuse(c.stage, ExitSyntax, err)
 	}
-	if err := opts.fits(c.protocol); err != nil {
-		c.Close()
-		return nil, refuse(c.stage, ExitProtocol, err)
+	set := opts.set(c.protocol)
+	s := &Session{Conn: c, opts: opts, watched: make(chan struct{})}
+	side, err := c.open(ctx, set, true, []string{arg}, jobTalk{s})
+	if err != nil {
+		return nil, err
 	}
-	if !c.ep.Daemon {
-		if err := c.spawn(argv); err != nil {
-			return nil, err
-		}
-	}
-	defer c.endWith(ctx)()
-	s := newSession(c, opts)
-	defer s.limitSilence()()
-	if c.ep.Daemon {
-		c.w.Write(args)
-		c.w.Flush() // if that fails, the daemon has hung up, which shake will see
-	}
-	c.stage = handshake
-	if err := s.shake(); err != nil {
-		return nil, c.fail(err)
-	}
+	s.side = side
 	s.hold()
 	return s, nil
 }
 
-// arguments is the server's command line: the words for a remote shell, or
-// the bytes for a daemon.
-func (c *Conn) arguments(opts *Options, path string) (argv []string, encoded []byte, err error) {
+// destination is a directory as an argument for this server, quoted.
+func (c *Conn) destination(opts *Options, path string) (string, error) {
 	if err := opts.Validate(); err != nil {
-		return nil, nil, err
+		return "", err
 	}
-	args := append(opts.serverArgs(c.protocol), ".")
 	path = c.ep.join(path)
 	if c.ep.Daemon {
-		arg, err := daemonPath(c.ep.Module, path)
-		if err != nil {
-			return nil, nil, err
-		}
-		encoded, err = encodeArgs(c.protocol, append(args, arg))
-		return nil, encoded, err
+		return daemonPath(c.ep.Module, path)
 	}
 	if strings.Contains(path, "\x00") {
-		return nil, nil, fmt.Errorf("%s holds a NUL byte: %w", tree.Quote(path), ErrPath)
+		return "", fmt.Errorf("%s holds a NUL byte: %w", tree.Quote(path), ErrPath)
 	}
-	args = append(args, shellPath(path))
-	for i := range args {
-		args[i] = strings.ReplaceAll(args[i], "\n", "'\n'")
+	return shellPath(path), nil
+}
+
+// open sends the server its command line, with paths that are quoted already,
+// and does the handshake.
+func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []string, talk output.Talk) (*end, error) {
+	c.stage = arguments
+	if err := fits(set, c.protocol); err != nil {
+		c.Close()
+		return nil, refuse(c.stage, ExitProtocol, err)
 	}
-	return append([]string{c.ep.rsyncPath()}, args...), nil, nil
+	words := append(set.ServerArgs(c.protocol, !push), ".")
+	if set.SecludedArgs {
+		words = words[:len(words)-1]
+	} else {
+		words = append(words, paths...)
+	}
+	rest, err := c.secluded(set, push, paths)
+	if err == nil {
+		rest, err = c.send(words, rest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer c.endWith(ctx)()
+	e := &end{
+		opt: set, push: push, daemon: c.ep.Daemon, r: c.r, w: c.w, link: c.t, talk: &witness{Talk: talk},
+		pulse: newPulse(c.t, c.w, set.Timeout),
+	}
+	c.t.throttle = newBucket(set.BwLimit)
+	defer e.pulse.limitSilence()()
+	c.w.Write(rest)
+	c.w.Flush() // if that fails, the server has hung up, which shake will see
+	c.stage = handshaking
+	h := handshake{
+		opt: set, push: push, daemon: c.ep.Daemon, env: c.ep.getenv, r: c.r, w: c.w,
+		agreement: agreement{protocol: c.protocol},
+	}
+	if err := h.shake(); err != nil {
+		return nil, c.fail(err)
+	}
+	e.agreement = h.agreement
+	c.protocol = h.protocol
+	e.mux()
+	return e, nil
+}
+
+// send starts a remote shell with words for the server; for a daemon it puts
+// them in front of rest, to be written.
+func (c *Conn) send(words []string, rest []byte) ([]byte, error) {
+	if c.ep.Daemon {
+		c.ep.trace(shown("sending daemon args: ", words))
+		encoded, err := encodeArgs(c.protocol, words)
+		if err != nil {
+			c.Close()
+			return nil, refuse(c.stage, ExitSyntax, err)
+		}
+		return append(encoded, rest...), nil
+	}
+	for i := range words {
+		words[i] = quoteLines(words[i])
+	}
+	argv := c.ep.shellArgv(append([]string{c.ep.rsyncPath()}, words...))
+	c.ep.trace(shown("opening connection using: ", argv))
+	return rest, c.spawn(argv)
+}
+
+// secluded is the second round of a server's words (rsync-session 2.5).
+func (c *Conn) secluded(set *option.Set, push bool, paths []string) ([]byte, error) {
+	if !set.SecludedArgs {
+		return nil, nil
+	}
+	words := append([]string{"rsync"}, set.SecludedRest(c.protocol, !push)...)
+	encoded, err := encodeArgs(nulProtocol, append(append(words, "."), paths...))
+	if err != nil {
+		c.Close()
+		return nil, refuse(c.stage, ExitSyntax, err)
+	}
+	return encoded, nil
+}
+
+// shown is a command line for the user, with the number of its words.
+func shown(begin string, words []string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789,.=@_+-/"
+	var b strings.Builder
+	b.WriteString(begin)
+	for _, word := range words {
+		if strings.Trim(word, plain) != "" {
+			word = `"` + word + `"`
+		}
+		b.WriteString(word + " ")
+	}
+	return fmt.Sprintf("%s (%d args)", b.String(), len(words))
 }

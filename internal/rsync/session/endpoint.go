@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -31,6 +33,7 @@ type Endpoint struct {
 
 	Host      string
 	Port      int    // of a daemon over TCP; 0 is DefaultPort
+	HasUser   bool   // also an empty User is passed to the remote shell
 	User      string // for the daemon's authentication, and -l of the remote shell
 	Module    string // of a daemon
 	Path      string // below the module, or on the remote host; "" is the module itself or the home directory
@@ -42,14 +45,38 @@ type Endpoint struct {
 
 	Protocol int // highest to offer; 0 is MaxProtocol
 
-	// ConnectTimeout bounds dialling. With or without it, dialling, greeting
-	// and authentication together may not take longer than greetingTimeout
-	// more.
-	ConnectTimeout time.Duration
+	// Of a connection over TCP.
+	IPv      int    // 4 or 6; 0 is either
+	Local    string // our address or host name; "" leaves it to the system
+	Sockopts string // in rsync's form: NAME[=VALUE],…
+	Proxy    string // [USER:PASSWORD@]HOST:PORT of an HTTP proxy
+	Program  string // a command to run in place of connecting, %H being the host
+	Sh       string // what runs it, "" is sh
+
+	// EarlyInput is for a module's early exec, at most maxEarlyInput bytes.
+	EarlyInput []byte
+	// List asks for the list of modules instead of naming one.
+	List bool
+
+	// What a command of rsync shows and passes on. OnText gets the daemon's
+	// lines before it comes to the point; if it is nil, MOTD has them. OnTrace
+	// gets what is being opened. Stderr gets the remote shell's standard error
+	// as it is; if it is nil, errors have it.
+	OnText, OnTrace func(line string)
+	Stderr          io.Writer
+	Getenv          func(string) string // nil is os.Getenv
+
+	// ConnectTimeout bounds dialling. GreetTimeout bounds dialling, greeting and
+	// authentication together; 0 is greetingTimeout more than the former, below
+	// 0 there is no limit.
+	ConnectTimeout, GreetTimeout time.Duration
 
 	// Dial replaces the TCP dialler, if set.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
+
+// maxEarlyInput is what a daemon takes for the early exec of a module.
+const maxEarlyInput = 5 << 10
 
 // greetingTimeout bounds the text handshake: a daemon allows a minute itself.
 const greetingTimeout = 75 * time.Second
@@ -67,8 +94,10 @@ func (ep *Endpoint) Validate() error {
 		return fmt.Errorf("endpoint: port %d is not 1 to 65535", ep.Port)
 	case len(ep.Shell) > 0 && ep.Shell[0] == "":
 		return errors.New("endpoint: the remote shell has no name")
-	case ep.Daemon && ep.Module == "":
+	case ep.Daemon && ep.Module == "" && !ep.List:
 		return errors.New("endpoint: no module")
+	case len(ep.EarlyInput) > maxEarlyInput:
+		return fmt.Errorf("endpoint: %d bytes of early input, at most %d can be sent", len(ep.EarlyInput), maxEarlyInput)
 	case ep.Daemon && (strings.HasPrefix(ep.Module, "#") || strings.ContainsAny(ep.Module, "/\r\n")):
 		return fmt.Errorf("endpoint: %s cannot be the name of a module", tree.Quote(ep.Module))
 	case ep.Daemon && strings.ContainsAny(ep.User, " \r\n"):
@@ -82,6 +111,19 @@ func (ep *Endpoint) Validate() error {
 	return nil
 }
 
+func (ep *Endpoint) trace(line string) {
+	if ep.OnTrace != nil {
+		ep.OnTrace(line)
+	}
+}
+
+func (ep *Endpoint) getenv(name string) string {
+	if ep.Getenv == nil {
+		return os.Getenv(name)
+	}
+	return ep.Getenv(name)
+}
+
 // overTCP reports whether the endpoint is dialled rather than spawned.
 func (ep *Endpoint) overTCP() bool { return ep.Daemon && len(ep.Shell) == 0 }
 
@@ -93,14 +135,16 @@ func (ep *Endpoint) protocol() int {
 	return ep.Protocol
 }
 
-// address is the daemon's, for the dialler.
-func (ep *Endpoint) address() string {
-	port := ep.Port
-	if port == 0 {
-		port = DefaultPort
+// port is the daemon's.
+func (ep *Endpoint) port() string {
+	if ep.Port == 0 {
+		return strconv.Itoa(DefaultPort)
 	}
-	return net.JoinHostPort(ep.Host, strconv.Itoa(port))
+	return strconv.Itoa(ep.Port)
 }
+
+// address is the daemon's, for the dialler.
+func (ep *Endpoint) address() string { return net.JoinHostPort(ep.Host, ep.port()) }
 
 // shellArgv is the command line that starts argv on the remote host
 // (rsync-session 1.3). argv[0] is for the remote shell to take apart, the rest
@@ -111,7 +155,7 @@ func (ep *Endpoint) shellArgv(argv []string) []string {
 		words = []string{"ssh"}
 	}
 	words = append([]string(nil), words...)
-	if ep.User != "" && !(ep.Daemon && hasLoginName(words)) {
+	if (ep.User != "" || ep.HasUser) && !(ep.Daemon && hasLoginName(words)) {
 		words = append(words, "-l", ep.User)
 	}
 	return append(append(words, ep.Host), argv...)

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/generator"
 	"lockstep/internal/rsync/sender"
 	"lockstep/internal/rsync/wire"
 )
@@ -29,6 +31,9 @@ const (
 	ExitDeleteLimit = 25
 	ExitTimeout     = 30
 	ExitConnTimeout = 35
+	ExitSelect      = 3
+	ExitUser1       = 19
+	ExitMemory      = 22
 	ExitShellKilled = 125
 	ExitShellNoRun  = 126
 	ExitShellAbsent = 127
@@ -73,7 +78,7 @@ func (e *Error) Error() string {
 		parts = append(parts, tree.Quote(telling(e.Messages)))
 	}
 	if e.Err != nil {
-		parts = append(parts, e.Err.Error())
+		parts = append(parts, strings.ReplaceAll(e.Err.Error(), "\n", "; "))
 	}
 	return fmt.Sprintf("rsync session: %s: %s (code %d)", e.Stage, strings.Join(parts, ": "), e.Code)
 }
@@ -164,7 +169,8 @@ func failure(at stage, err error, messages []string) *Error {
 	if errors.As(err, &e) {
 		return e
 	}
-	e = &Error{Code: exitCode(at, err), Stage: at.String(), Messages: messages, Err: err}
+	var own *fatal
+	e = &Error{Code: exitCode(at, err), Stage: at.String(), Messages: messages, Err: err, Permanent: errors.As(err, &own)}
 	for _, m := range messages {
 		if permanent, known := verdict(m); known {
 			e.Permanent = permanent
@@ -175,21 +181,47 @@ func failure(at stage, err error, messages []string) *Error {
 	return e
 }
 
+// ErrSignal and ErrUser1 are causes with which a context ends because of a
+// signal: of INT, TERM or HUP, and of USR1.
+var (
+	ErrSignal error = &fatal{ExitSignal, "received a signal"}
+	ErrUser1  error = &fatal{ExitUser1, "received SIGUSR1"}
+)
+
+// ExitCode is rsync's exit code for an error of this package.
+func ExitCode(err error) int {
+	var e *Error
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &e):
+		return e.Code
+	}
+	return exitCode(transfer, err)
+}
+
 // exitCode is rsync's exit code for err.
 func exitCode(at stage, err error) int {
 	var exit exitError
 	var link *linkError
+	var coded interface{ ExitCode() int }
 	switch {
 	case errors.As(err, &exit) && exit.code != 0:
 		return exit.code
+	case errors.As(err, &coded) && coded.ExitCode() != 0:
+		return coded.ExitCode()
 	case errors.Is(err, errClosed), errors.Is(err, context.Canceled):
 		return ExitSignal
 	case at == dialling && isTimeout(err):
 		return ExitConnTimeout
 	case errors.Is(err, errTimeout), errors.Is(err, context.DeadlineExceeded):
 		return ExitTimeout
-	case errors.Is(err, sender.ErrProtocol):
+	case errors.Is(err, sender.ErrProtocol), errors.Is(err, flist.ErrProtocol), errors.Is(err, generator.ErrProtocol):
 		return ExitProtocol
+	case errors.Is(err, flist.ErrUnsafe):
+		return ExitUnsupported
+	case errors.Is(err, flist.ErrMemory):
+		return ExitMemory
 	case at == greeting || at == authentication:
 		return ExitStartClient
 	case errors.As(err, &exit), errors.Is(err, wire.ErrStream), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

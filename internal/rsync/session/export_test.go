@@ -8,8 +8,9 @@ var (
 	EncodeArgs = encodeArgs
 )
 
-// ServerArgs are the options as they are sent at a protocol.
-func (o *Options) ServerArgs(protocol int) []string { return o.serverArgs(protocol) }
+func (o *Options) ServerArgs(protocol int) []string {
+	return o.set(protocol).ServerArgs(protocol, false)
+}
 
 // Negotiated reads a greeting line and returns what a client whose highest
 // protocol is own makes of it.

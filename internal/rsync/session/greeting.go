@@ -41,9 +41,7 @@ type version struct {
 // parseGreeting reads "@RSYNCD: 32.0 sha512 … md4" (rsync-session 2.2).
 func parseGreeting(line string) (version, error) {
 	var v version
-	bad := func(why string) (version, error) {
-		return version{}, fmt.Errorf("greeting %s: %s", tree.Quote(clip(line)), why)
-	}
+	bad := func(why string) (version, error) { return version{}, &greetingError{line, why} }
 	rest, ok := strings.CutPrefix(line, daemonPrefix)
 	if !ok {
 		return bad("not an rsync daemon")
@@ -69,10 +67,19 @@ func parseGreeting(line string) (version, error) {
 	case !hasSub && v.protocol >= 30:
 		return bad("no subversion")
 	case len(v.digests) == 0 && v.protocol >= 32:
-		return bad("no list of digests")
+		return bad(noDigests)
 	}
 	return v, nil
 }
+
+// greetingError is a first line that is no greeting, or not one to go on from.
+type greetingError struct{ line, why string }
+
+func (e *greetingError) Error() string {
+	return fmt.Sprintf("greeting %s: %s", tree.Quote(clip(e.line)), e.why)
+}
+
+const noDigests = "no list of digests"
 
 // negotiate is the protocol of the session, given our own highest. Our own
 // subversion is 0.
@@ -146,13 +153,19 @@ func (c *Conn) greet(ctx context.Context) error {
 		c.Close()
 		return refuse(c.stage, ExitProtocol, fmt.Errorf("the daemon speaks protocol %d, at least %d is needed", v.protocol, MinProtocol))
 	}
+	if len(c.ep.EarlyInput) > 0 {
+		c.say("#early_input=%d\n%s", len(c.ep.EarlyInput), c.ep.EarlyInput)
+	}
 	c.say("%s\n", c.ep.Module)
 	return c.untilOK(ctx, v.digests)
 }
 
+// errListed is the end of a listing of modules.
+var errListed = errors.New("the daemon listed its modules")
+
 // untilOK reads the daemon's lines and answers its challenge.
 func (c *Conn) untilOK(ctx context.Context, peerDigests []string) error {
-	for total := 0; total < maxMOTD; {
+	for total := 0; total < maxMOTD || c.ep.List; {
 		line, err := readLine(c.r)
 		if err != nil {
 			return c.fail(err)
@@ -168,11 +181,16 @@ func (c *Conn) untilOK(ctx context.Context, peerDigests []string) error {
 			if err := c.authenticate(challenge, peerDigests); err != nil {
 				return err
 			}
+		case line == daemonExit && c.ep.List:
+			c.Close()
+			return errListed
 		case line == daemonExit:
 			return c.fail(errors.New("the daemon listed its modules instead of opening one"))
 		case strings.HasPrefix(line, daemonError):
 			c.journal.hear(wire.CodeError, line)
 			return c.fail(nil)
+		case c.ep.OnText != nil:
+			c.ep.OnText(line)
 		case len(c.motd) < keepMOTD:
 			c.motd = append(c.motd, line)
 		}

@@ -3,10 +3,13 @@ package session
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
+	"time"
 
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/compress"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/sender"
 	"lockstep/internal/rsync/wire"
 )
@@ -18,131 +21,270 @@ const maxNames = 255
 // too (rsync-session 5.2).
 const muxProtocol = 30
 
-// shake does the binary handshake of rsync-session 4, up to multiplexing. A
-// write that fails means that the server has hung up, perhaps after telling
-// why: reading goes on and will see.
-func (s *Session) shake() error {
-	if !s.ep.Daemon {
-		if err := s.exchangeVersions(); err != nil {
-			return err
-		}
-	}
-	p := &s.params
-	p.Protocol = s.protocol
-	p.Xfer, p.File = checksum.Default(s.protocol)
-	if s.opts.Compress == compressAuto {
-		p.Compress = compress.Zlib
-	}
-	if s.protocol >= capsProtocol {
-		if err := s.readFlags(); err != nil {
-			return err
-		}
-	}
-	seed, err := s.r.Int()
-	if err != nil {
-		return fmt.Errorf("checksum seed: %w", err)
-	}
-	p.Seed = seed
-	s.r.StartMux(s.onMessage)
-	if s.protocol >= muxProtocol {
-		s.w.StartMux()
-	}
-	return s.w.Err()
+// handshake is one end of the binary handshake of rsync-session 4. A write that
+// fails means that the peer has hung up, perhaps after telling why: reading
+// goes on and will see.
+type handshake struct {
+	opt    *option.Set
+	server bool
+	push   bool // the client sends
+	local  bool // both ends are in this process
+	daemon bool // greetings have settled the protocol
+	env    func(string) string
+
+	r *wire.Reader
+	w *wire.Writer
+
+	agreement // protocol is our highest until the versions are exchanged
+
+	sums, methods offer
+	sumsOpen      bool // the checksum is negotiated
+	methodOpen    bool // the compression is negotiated
 }
 
-// exchangeVersions agrees on the protocol with a server that a remote shell
-// started.
-func (s *Session) exchangeVersions() error {
-	own := s.ep.protocol()
-	s.w.Int(int32(own))
-	s.w.Flush()
-	peer, err := s.r.Int()
+// shake goes through it, up to multiplexing.
+func (h *handshake) shake() error {
+	if !h.daemon {
+		if err := h.exchangeVersions(); err != nil {
+			return err
+		}
+	}
+	if h.protocol < MinProtocol {
+		return fatalf(ExitProtocol, "peer speaks protocol %d, at least %d is needed", h.protocol, MinProtocol)
+	}
+	if !h.local {
+		if err := fits(h.opt, h.protocol); err != nil {
+			return err
+		}
+	}
+	if err := h.prepare(); err != nil {
+		return err
+	}
+	if h.protocol >= capsProtocol {
+		if err := h.flags(); err != nil {
+			return err
+		}
+	}
+	if err := h.names(); err != nil {
+		return err
+	}
+	return h.exchangeSeed()
+}
+
+// exchangeVersions agrees on the protocol where no greeting did.
+func (h *handshake) exchangeVersions() error {
+	h.w.Int(int32(h.protocol))
+	h.w.Flush()
+	peer, err := h.r.Int()
 	if err != nil {
 		return fmt.Errorf("protocol version: %w", err)
 	}
 	if peer < peerVersion || peer > peerNewest {
 		first := string([]byte{byte(peer), byte(peer >> 8), byte(peer >> 16), byte(peer >> 24)})
-		return fmt.Errorf("the first bytes from the server are %q, no protocol version: "+
-			"does a login script on the other host print something? %w", first, sender.ErrProtocol)
+		return fmt.Errorf("%w: its first bytes are %q", errUnclean, first)
 	}
-	s.protocol = min(own, int(peer))
-	if s.protocol < MinProtocol {
-		return refuse(s.stage, ExitProtocol, fmt.Errorf("the server speaks protocol %d, at least %d is needed", peer, MinProtocol))
-	}
-	if err := s.opts.fits(s.protocol); err != nil {
-		return refuse(s.stage, ExitProtocol, err)
-	}
+	h.protocol = min(h.protocol, int(peer))
 	return nil
 }
 
-// readFlags reads the compatibility flags, and exchanges the lists of names if
-// the flags say so.
-func (s *Session) readFlags() error {
-	flags, err := s.r.Varint()
-	if err != nil {
-		return fmt.Errorf("compatibility flags: %w", err)
-	}
-	s.params.Compat = wire.Compat(flags)
-	if s.params.Compat.Has(wire.IncRecurse) && !s.opts.incremental() {
-		return fmt.Errorf("the server wants incremental file lists without being offered any: %w", sender.ErrProtocol)
-	}
-	if s.params.Compat.Has(wire.VarintFlistFlags) {
-		return s.exchangeNames()
-	}
-	return nil
-}
+// errUnclean is about a peer that says something else than a version.
+var errUnclean error = &fatal{ExitProtocol, "protocol version mismatch -- is your shell clean?\n(see the rsync manpage for an explanation)"}
 
-// exchangeNames negotiates the checksum, and the compression if that was left
-// open. Each side sends its lists before it reads.
-func (s *Session) exchangeNames() error {
-	auto := s.opts.Compress == compressAuto
-	err := s.w.VString(checksum.Names())
-	if auto {
-		err = errors.Join(err, s.w.VString(compress.Names()))
+// prepare finds out what there is to negotiate.
+func (h *handshake) prepare() error {
+	sum, method := "", ""
+	if !h.server && (h.opt.WriteBatch != "" || h.opt.OnlyWriteBatch != "") {
+		a, _ := checksum.Default(h.protocol)
+		sum, method = a.String(), compress.Zlib.String()
+	}
+	h.sums = newOffer(checksums, h.server, h.env, sum)
+	h.methods = newOffer(compressions, h.server, h.env, method)
+	var known bool
+	var err error
+	if h.xfer, h.file, known, err = chosenSums(h.opt.ChecksumChoice); err != nil {
+		return err
+	}
+	if known {
+		err = errors.Join(h.sums.allows(h.xfer.String()), h.sums.allows(h.file.String()))
+	} else {
+		h.xfer, h.file = checksum.Default(h.protocol)
+		h.sumsOpen = true
 	}
 	if err != nil {
 		return err
 	}
-	s.w.Flush()
-	names, err := s.r.VString(maxNames)
-	if err != nil {
-		return fmt.Errorf("checksum names: %w", err)
+	if h.compress, known, err = chosenMethod(h.opt); err != nil {
+		return err
 	}
-	algo, err := checksum.Negotiate(checksum.Names(), names)
-	if err != nil {
-		return refuse(s.stage, ExitUnsupported, err)
+	switch {
+	case !known:
+		h.compress, h.methodOpen = compress.Zlib, true
+	case h.compress != compress.None:
+		err = h.methods.allows(h.compress.String())
 	}
-	s.params.Xfer, s.params.File = algo, algo
-	if !auto {
+	if h.opt.HasCompressLevel {
+		h.level = h.opt.CompressLevel
+	}
+	return err
+}
+
+// flags has the server tell the compatibility flags. In the spelling of old
+// pre-releases they are one plain byte.
+func (h *handshake) flags() error {
+	if h.server {
+		h.compat = serverFlags(h.opt)
+		if strings.Contains(h.opt.ClientInfo, "V") {
+			h.w.Byte(byte(h.compat | wire.VarintFlistFlags))
+		} else {
+			h.w.Varint(int32(h.compat))
+		}
 		return nil
 	}
-	if names, err = s.r.VString(maxNames); err != nil {
-		return fmt.Errorf("compression names: %w", err)
+	flags, err := h.r.Varint()
+	if err != nil {
+		return fmt.Errorf("compatibility flags: %w", err)
 	}
-	if s.params.Compress, err = compress.Negotiate(compress.Names(), names); err != nil {
-		return refuse(s.stage, ExitUnsupported, err)
+	h.compat = wire.Compat(flags)
+	if h.compat.Has(wire.IncRecurse) && !h.opt.AllowIncRecurse(!h.push) {
+		return fmt.Errorf("the server wants incremental file lists without being offered any: %w", sender.ErrProtocol)
 	}
 	return nil
 }
 
-// filterRules are the rules that are due at the beginning of the transfer; nil
-// and false if none are.
-func (s *Session) filterRules() (rules []string, due bool, err error) {
-	if !s.opts.filtersDue(s.protocol) {
-		return nil, false, nil
-	}
-	if s.opts.Filters != nil {
-		if rules, err = s.opts.Filters(s.protocol); err != nil {
-			return nil, true, fmt.Errorf("filter rules: %w", err)
-		}
-	}
-	for _, rule := range rules {
-		if len(rule) == 0 || len(rule) > maxRule || strings.Contains(rule, "\x00") {
-			return nil, true, fmt.Errorf("filter rule %q cannot be sent", clip(rule))
-		}
-	}
-	return rules, true, nil
+// letterFlags are the flags that a server sets for the letters of a client
+// (rsync-session 3.2, 4.1).
+var letterFlags = map[rune]wire.Compat{
+	'f': wire.SafeFlist, 'x': wire.AvoidXattrOptim, 'C': wire.ChecksumSeedFix, 'I': wire.InplacePartialDir,
+	'v': wire.VarintFlistFlags, 'V': wire.VarintFlistFlags, 'u': wire.ID0Names,
 }
 
-// maxRule is the longest filter rule in bytes (rsync-session 4.4).
-const maxRule = 5119
+// serverFlags are a server's flags for a client with these options.
+func serverFlags(opt *option.Set) wire.Compat {
+	flags := wire.SymlinkTimes | wire.SymlinkIconv
+	for _, letter := range opt.ClientInfo {
+		flags |= letterFlags[letter]
+	}
+	if strings.Contains(opt.ClientInfo, "i") && opt.AllowIncRecurse(!opt.Sender) {
+		flags |= wire.IncRecurse
+	}
+	return flags
+}
+
+// negotiates reports whether lists of names are exchanged.
+func (h *handshake) negotiates() bool {
+	if h.server && !strings.Contains(h.opt.ClientInfo, "v") {
+		return false
+	}
+	return h.compat.Has(wire.VarintFlistFlags)
+}
+
+// names negotiates what was left open. Each side sends its lists before it
+// reads.
+func (h *handshake) names() error {
+	if !h.negotiates() {
+		return h.implied()
+	}
+	var err error
+	if h.sumsOpen {
+		err = h.w.VString(h.sums.text())
+	}
+	if h.methodOpen {
+		err = errors.Join(err, h.w.VString(h.methods.text()))
+	}
+	if err != nil {
+		return err
+	}
+	h.w.Flush()
+	if h.sumsOpen {
+		name, err := h.readChoice(&h.sums)
+		if err != nil {
+			return err
+		}
+		h.xfer, _ = checksum.Parse(name) // ours
+		h.file = h.xfer
+	}
+	if h.methodOpen {
+		name, err := h.readChoice(&h.methods)
+		if err != nil {
+			return err
+		}
+		h.compress, _ = compress.Parse(name)
+	}
+	return nil
+}
+
+func (h *handshake) readChoice(o *offer) (string, error) {
+	peer, err := h.r.VString(maxNames)
+	if err != nil {
+		return "", fmt.Errorf("%s names: %w", o.word, err)
+	}
+	return o.choose(peer)
+}
+
+// implied checks what goes without saying where nothing is negotiated.
+func (h *handshake) implied() error {
+	var err error
+	if h.sumsOpen {
+		err = h.sums.accepts(h.xfer.String())
+	}
+	if err == nil && h.methodOpen {
+		err = h.methods.accepts(h.compress.String())
+	}
+	return err
+}
+
+// exchangeSeed has the server tell the checksum seed.
+func (h *handshake) exchangeSeed() error {
+	if !h.server {
+		seed, err := h.r.Int()
+		if err != nil {
+			return fmt.Errorf("checksum seed: %w", err)
+		}
+		h.seed = seed
+		return nil
+	}
+	h.seed = newSeed(h.opt)
+	h.w.Int(h.seed)
+	return h.w.Flush()
+}
+
+// newSeed is the checksum seed that a server tells.
+func newSeed(opt *option.Set) int32 {
+	if opt.ChecksumSeed != 0 {
+		return opt.ChecksumSeed
+	}
+	return int32(time.Now().Unix()) ^ int32(os.Getpid())<<6
+}
+
+// fits reports options that a protocol does not have (rsync-session 4.3), as
+// rsync says it.
+func fits(opt *option.Set, protocol int) error {
+	lacks := func(what string, need int) error {
+		return fatalf(ExitProtocol, "%s requires protocol %d or higher (negotiated %d).", what, need, protocol)
+	}
+	alternate := ""
+	several := false
+	for _, dest := range []struct {
+		name string
+		dirs []string
+	}{{"--compare-dest", opt.CompareDest}, {"--copy-dest", opt.CopyDest}, {"--link-dest", opt.LinkDest}} {
+		if len(dest.dirs) > 0 {
+			alternate, several = dest.name, len(dest.dirs) > 1
+		}
+	}
+	switch {
+	case opt.ACLs && protocol < aclProtocol:
+		return lacks("--acls", aclProtocol)
+	case opt.Xattrs > 0 && protocol < aclProtocol:
+		return lacks("--xattrs", aclProtocol)
+	case opt.Fuzzy > 0 && protocol < fuzzyProtocol:
+		return lacks("--fuzzy", fuzzyProtocol)
+	case opt.Inplace && alternate != "" && protocol < altDestProtocol:
+		return lacks(alternate+" with --inplace", altDestProtocol)
+	case several && protocol < altDestProtocol:
+		return lacks("Using more than one "+alternate+" option", altDestProtocol)
+	case opt.PruneEmptyDirs && protocol < fuzzyProtocol:
+		return lacks("--prune-empty-dirs", fuzzyProtocol)
+	}
+	return nil
+}

@@ -115,35 +115,8 @@ func (o *Options) Validate() error {
 
 var deleteTimes = map[string]bool{"before": true, "during": true, "delay": true, "after": true}
 
-// fits reports options that a protocol does not have.
-func (o *Options) fits(protocol int) error {
-	switch {
-	case o.ACLs && protocol < aclProtocol:
-		return lacks("ACLs", aclProtocol, protocol)
-	case o.Xattrs && protocol < aclProtocol:
-		return lacks("extended attributes", aclProtocol, protocol)
-	case o.Fuzzy > 0 && protocol < fuzzyProtocol:
-		return lacks("fuzzy", fuzzyProtocol, protocol)
-	case len(o.LinkDest) > 1 && protocol < altDestProtocol:
-		return lacks("more than one link-dest", altDestProtocol, protocol)
-	}
-	return nil
-}
-
-func lacks(what string, need, have int) error {
-	return fmt.Errorf("%s need protocol %d, the session has %d", what, need, have)
-}
-
 // deletes reports whether the server is in what rsync calls delete mode.
 func (o *Options) deletes() bool { return o.Delete || o.DeleteExcluded || o.DeleteWhen != "" }
-
-// filtersDue reports whether a pushing client sends a filter list (4.4).
-func (o *Options) filtersDue(protocol int) bool {
-	return o.deletes() && (!o.DeleteExcluded || protocol >= sidedProtocol)
-}
-
-// incremental reports whether incremental lists are on offer.
-func (o *Options) incremental() bool { return o.IncRecurse && o.Recurse }
 
 // compressAuto leaves the method to negotiation.
 const compressAuto = "auto"

@@ -25,27 +25,13 @@ func (s *Session) brokenOff(ctx context.Context, err error) error {
 		return s.fail(err)
 	}
 	code := exitCode(s.stage, err)
-	timer := time.AfterFunc(drainTime, func() { s.t.end(errClosed) })
-	defer timer.Stop()
 	if code != ExitSocket && code != ExitStream && code != ExitTimeout && s.protocol >= exitProtocol {
 		s.w.Message(wire.CodeErrorExit, binary.LittleEndian.AppendUint32(nil, uint32(code)))
 	}
-	if cause := s.drain(); errors.As(cause, &exit) && exit.code != 0 {
+	if cause := s.side.drain(drainTime); errors.As(cause, &exit) && exit.code != 0 {
 		err = fmt.Errorf("%w (%w)", exit, err)
 	}
 	return s.fail(err)
-}
-
-// drain reads what the peer has said, for the sake of its messages, until the
-// connection ends, and returns why it did.
-func (s *Session) drain() error {
-	s.t.resume()
-	buf := make([]byte, 4096)
-	for {
-		if _, err := s.r.Read(buf); err != nil {
-			return err
-		}
-	}
 }
 
 // verdict is how a session ended that came to its goodbye: nil, or an Error
@@ -81,10 +67,10 @@ func (s *Session) verdict(ctx context.Context, result *sender.Result) error {
 
 // farewell hangs up after a goodbye and returns the remote shell's exit code,
 // 0 without one.
-func (s *Session) farewell() int {
-	if s.proc == nil {
+func (c *Conn) farewell() int {
+	if c.proc == nil {
 		return 0
 	}
-	s.proc.stdin.Close()
-	return s.proc.wait(farewellPatience)
+	c.proc.stdin.Close()
+	return c.proc.wait(farewellPatience)
 }

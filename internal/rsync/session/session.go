@@ -2,13 +2,12 @@ package session
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
-	"strings"
 	"sync"
 	"time"
 
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/sender"
 	"lockstep/internal/rsync/wire"
 )
@@ -16,44 +15,23 @@ import (
 // Session is past the handshake: the server waits for a file list.
 type Session struct {
 	*Conn
-	opts   Options
-	params sender.Params
+	side *end
+	opts Options
 
 	watched chan struct{} // closed when nobody watches any more
-	stopped chan struct{} // closed by finish
-	stop    sync.Once
 
-	mu      sync.Mutex    // guards what follows
-	timeout time.Duration // 0 is none
-	lost    error         // why the session ended while held
-	changed chan struct{} // told when timeout was set
+	mu   sync.Mutex // guards what follows
+	lost error      // why the session ended while held
 
-	talk sync.Mutex  // serialises the job's callbacks, guards job
-	job  *sender.Job // nil while nothing is sent
-}
-
-func newSession(c *Conn, opts Options) *Session {
-	s := &Session{
-		Conn: c, opts: opts,
-		timeout: time.Duration(opts.Timeout) * time.Second,
-		watched: make(chan struct{}), stopped: make(chan struct{}), changed: make(chan struct{}, 1),
-	}
-	method, _ := opts.method() // validated
-	s.params = sender.Params{
-		Owner: opts.Owner, Group: opts.Group, Links: opts.Links, Devices: opts.Devices, Specials: opts.Specials,
-		HardLinks: opts.HardLinks, ACLs: opts.ACLs, Xattrs: opts.Xattrs, NumericIDs: opts.NumericIDs,
-		Checksum: opts.Checksum, DryRun: opts.DryRun, DeleteMissing: opts.DeleteMissing,
-		Compress: method, Level: opts.CompressLevel, Names: opts.Names,
-	}
-	c.t.throttle = newBucket(opts.BwLimit)
-	return s
+	hearing sync.Mutex  // serialises the job's callbacks, guards job
+	job     *sender.Job // nil while nothing is sent
 }
 
 // hold begins the time in which nothing is sent but keep-alives.
 func (s *Session) hold() {
 	s.stage = held
 	go s.watch()
-	go s.keepAlive()
+	go s.side.pulse.keepAlive()
 }
 
 // watch handles messages while the session is held, until the stream is
@@ -68,6 +46,10 @@ func (s *Session) watch() {
 	defer s.mu.Unlock()
 	s.lost = err
 }
+
+// Timeout is after how long a silence either side gives up, 0 if never: our
+// own, or the daemon's if it is shorter and known.
+func (s *Session) Timeout() time.Duration { return s.side.pulse.Timeout() }
 
 // Alive reports whether the server is still there, as far as can be known
 // without asking.
@@ -118,9 +100,8 @@ func (s *Session) Send(ctx context.Context, job sender.Job) (sender.Result, erro
 	if err := s.begin(&job); err != nil {
 		return sender.Result{}, s.fail(err)
 	}
-	defer s.limitSilence()()
-	s.params.Interrupt = s.t.interrupt
-	result, err := sender.Run(ctx, s.r, s.w, s.params, job)
+	defer s.side.pulse.limitSilence()()
+	result, err := sender.Run(ctx, s.r, s.w, s.senderParams(), job)
 	if err != nil {
 		return result, s.brokenOff(ctx, err)
 	}
@@ -128,10 +109,19 @@ func (s *Session) Send(ctx context.Context, job sender.Job) (sender.Result, erro
 	return result, s.verdict(ctx, &result)
 }
 
+func (s *Session) senderParams() sender.Params {
+	e := s.side
+	return sender.Params{
+		Opt: e.opt, Protocol: e.protocol, Compat: e.compat, Seed: e.seed,
+		Xfer: e.xfer, File: e.file, Compress: e.compress, Level: e.level,
+		Names: s.opts.Names, Interrupt: s.t.interrupt,
+	}
+}
+
 // give lets job, if not nil, hear what the peer says.
 func (s *Session) give(job *sender.Job) {
-	s.talk.Lock()
-	defer s.talk.Unlock()
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
 	s.job = job
 }
 
@@ -144,75 +134,50 @@ func (s *Session) begin(job *sender.Job) error {
 	s.Conn.mu.Lock()
 	s.onLine = func(line string) { s.passOn(wire.CodeError, line) }
 	s.Conn.mu.Unlock()
-	rules, due, err := s.filterRules()
-	if err != nil {
+	if !filtersDue(s.side.opt, true, s.protocol) {
+		return nil
+	}
+	var rules []string
+	if s.opts.Filters != nil {
+		var err error
+		if rules, err = s.opts.Filters(s.protocol); err != nil {
+			return refuse(s.stage, ExitProtocol, err)
+		}
+	}
+	if err := writeRules(s.w, rules); err != nil {
 		return refuse(s.stage, ExitProtocol, err)
-	}
-	for _, rule := range rules {
-		s.w.Int(int32(len(rule)))
-		io.WriteString(s.w, rule)
-	}
-	if due {
-		s.w.Int(0)
-	}
-	return nil
-}
-
-// onMessage handles what the server says beside its data (rsync-session 5.4).
-// It runs in whatever goroutine reads.
-func (s *Session) onMessage(code wire.Code, payload []byte) error {
-	switch code {
-	case wire.CodeErrorXfer, wire.CodeInfo, wire.CodeError, wire.CodeWarning:
-		text := string(payload)
-		s.journal.hear(code, text)
-		s.passOn(code, text)
-	case wire.CodeDeleted:
-		s.deleted(string(payload))
-	case wire.CodeIOTimeout:
-		s.adoptTimeout(int32(binary.LittleEndian.Uint32(payload)))
-	case wire.CodeErrorExit:
-		return s.peerExits(payload)
 	}
 	return nil
 }
 
 // passOn gives a text to the job.
 func (s *Session) passOn(code wire.Code, text string) {
-	s.talk.Lock()
-	defer s.talk.Unlock()
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
 	if s.job != nil && s.job.OnMessage != nil {
 		s.job.OnMessage(code, text)
 	}
 }
 
-// deleted tells the job; a directory's name ends with NUL.
-func (s *Session) deleted(name string) {
-	s.talk.Lock()
-	defer s.talk.Unlock()
+// jobTalk is where the peer is heard: in the journal and by the job. The job is
+// told nothing else.
+type jobTalk struct{ *Session }
+
+func (s jobTalk) Text(code wire.Code, text string) {
+	s.journal.hear(code, text)
+	s.passOn(code, text+"\n")
+}
+
+func (s jobTalk) Deleted(name tree.Path, dir bool) {
+	s.hearing.Lock()
+	defer s.hearing.Unlock()
 	if s.job != nil && s.job.OnDeleted != nil {
-		name, dir := strings.CutSuffix(name, "\x00")
-		s.job.OnDeleted(name, dir)
+		s.job.OnDeleted(string(name), dir)
 	}
 }
 
-// peerExits answers the peer's fatal end, for which it waits before it closes
-// (rsync-session 5.7). An empty message is itself an answer.
-func (s *Session) peerExits(payload []byte) error {
-	if len(payload) == 0 {
-		return exitError{}
-	}
-	if s.protocol >= exitProtocol {
-		s.w.Message(wire.CodeErrorExit, nil)
-	}
-	code := int(int32(binary.LittleEndian.Uint32(payload)))
-	if code < 1 || code > 255 {
-		code = ExitStream
-	}
-	return exitError{code}
-}
-
-// exitProtocol is the first in which ERROR_EXIT passes between hosts.
-const exitProtocol = 31
+func (jobTalk) Item(*output.Event, bool)       {}
+func (jobTalk) Progress(output.Progress, bool) {}
 
 // KeepAlive tells the peer that we are still there. The session does so on its
 // own; before protocol 30 there is no way to.
@@ -231,6 +196,6 @@ func (s *Session) Close() error {
 }
 
 func (s *Session) finish() {
-	s.stop.Do(func() { close(s.stopped) })
+	s.side.pulse.stop()
 	s.Conn.Close()
 }

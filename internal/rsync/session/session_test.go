@@ -91,7 +91,7 @@ func TestHandshakeFailures(t *testing.T) {
 		{"flags cut short", flags("\x81"), 12, "EOF"},
 		{"incremental lists without an offer", flags("\x81\xFF\x23" + names + " none"), 2, "without being offered"},
 		{"a list of names beyond the limit", flags("\x81\xFE\x81\x00" + strings.Repeat("x", 256)), 12, "256 bytes"},
-		{"no common checksum", flags("\x81\xFE\x04none"), 4, "no common name"},
+		{"no common checksum", flags("\x81\xFE\x04none"), 4, "negotiate a checksum"},
 		{"no list of names", flags("\x81\xFE"), 12, "EOF"},
 		{"no seed", flags("\x81\xFE\x23" + names + " none"), 12, "checksum seed"},
 		{"half a seed", append(flags("\x81\xFE\x23"+names+" none"), turn{names, "\x01\x02"}), 12, "checksum seed"},

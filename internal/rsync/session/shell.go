@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -30,10 +31,21 @@ const (
 	abortPatience    = 300 * time.Millisecond
 )
 
-// spawn starts argv. Each line of its standard error goes to onLine, from
-// another goroutine.
-func spawn(argv []string, onLine func(string)) (*process, error) {
+// command is what to start, and where its standard error goes.
+type command struct {
+	argv   []string
+	env    []string     // beside that of this process
+	stderr io.Writer    // gets it as it is; an *os.File is handed over
+	onLine func(string) // gets it in lines if there is no stderr, from another goroutine
+}
+
+// spawn starts a command.
+func spawn(c command) (*process, error) {
+	argv := c.argv
 	p := &process{cmd: exec.Command(argv[0], argv[1:]...), done: make(chan struct{})}
+	if len(c.env) > 0 {
+		p.cmd.Env = append(os.Environ(), c.env...)
+	}
 	var theirs []*os.File
 	closeAll := func(files ...*os.File) {
 		for _, f := range files {
@@ -59,17 +71,23 @@ func spawn(argv []string, onLine func(string)) (*process, error) {
 	var errs [3]error
 	p.stdin, errs[0] = pipe(true)
 	p.stdout, errs[1] = pipe(false)
-	stderr, errs[2] = pipe(false)
+	p.cmd.Stderr = c.stderr
+	if c.stderr == nil {
+		if stderr, errs[2] = pipe(false); errs[2] == nil {
+			p.cmd.Stderr = theirs[2]
+		}
+	}
 	err := errors.Join(errs[:]...)
 	if err == nil {
-		p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = theirs[0], theirs[1], theirs[2]
+		p.cmd.Stdin, p.cmd.Stdout = theirs[0], theirs[1]
+		p.cmd.WaitDelay = abortPatience // for a stderr that grandchildren hold open
 		err = p.cmd.Start()
 	}
 	if err != nil {
 		closeAll(p.stdin, p.stdout, stderr)
 		return nil, fmt.Errorf("start the remote shell %s: %w", tree.Quote(argv[0]), err)
 	}
-	go p.reap(stderr, onLine)
+	go p.reap(stderr, c.onLine)
 	return p, nil
 }
 
@@ -91,14 +109,18 @@ func (p *process) reap(stderr *os.File, onLine func(string)) {
 	read := make(chan struct{})
 	go func() {
 		defer close(read)
-		readLines(stderr, onLine)
+		if stderr != nil {
+			readLines(stderr, onLine)
+		}
 	}()
 	err := p.cmd.Wait()
 	select {
 	case <-read:
 	case <-time.After(abortPatience):
 	}
-	stderr.Close()
+	if stderr != nil {
+		stderr.Close()
+	}
 	<-read
 	p.code = waitCode(err)
 	close(p.done)
@@ -129,6 +151,8 @@ func waitCode(err error) int {
 		return 0
 	case errors.As(err, &exit) && exit.ExitCode() >= 0:
 		return exit.ExitCode()
+	case errors.Is(err, exec.ErrWaitDelay):
+		return 0
 	}
 	return ExitShellKilled
 }

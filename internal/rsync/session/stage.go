@@ -11,7 +11,7 @@ const (
 	authentication              // answering the daemon's challenge
 	ready                       // at "OK"; or a remote shell not yet started
 	arguments                   // the server's command line
-	handshake                   // versions, flags, names, seed
+	handshaking                 // versions, flags, names, seed
 	held                        // the binary phase, nothing sent yet
 	transfer                    // the sender has the stream
 	goodbye                     // the sender is done

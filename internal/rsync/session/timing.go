@@ -1,6 +1,11 @@
 package session
 
-import "time"
+import (
+	"sync"
+	"time"
+
+	"lockstep/internal/rsync/wire"
+)
 
 // idleKeepAlive is how long we stay silent at most if no timeout is known;
 // before protocol 31 a daemon does not tell its own.
@@ -9,18 +14,37 @@ const idleKeepAlive = 20 * time.Second
 // longestTimeout is the most that a peer may make us adopt, in seconds.
 const longestTimeout = 86400
 
+// pulse watches over the silence on a connection, from both ends.
+type pulse struct {
+	t       *transport
+	w       *wire.Writer
+	changed chan struct{} // told when timeout was set
+	stopped chan struct{} // closed by stop
+	once    sync.Once
+
+	mu      sync.Mutex
+	timeout time.Duration // 0 is none
+}
+
+func newPulse(t *transport, w *wire.Writer, seconds int) *pulse {
+	return &pulse{
+		t: t, w: w, timeout: time.Duration(min(seconds, longestTimeout)) * time.Second,
+		changed: make(chan struct{}, 1), stopped: make(chan struct{}),
+	}
+}
+
 // adoptTimeout takes the daemon's timeout if it is shorter than ours
 // (rsync-session 5.4).
-func (s *Session) adoptTimeout(seconds int32) {
+func (p *pulse) adoptTimeout(seconds int32) {
 	if seconds < 1 || seconds > longestTimeout {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t := time.Duration(seconds) * time.Second; s.timeout == 0 || t < s.timeout {
-		s.timeout = t
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t := time.Duration(seconds) * time.Second; p.timeout == 0 || t < p.timeout {
+		p.timeout = t
 		select {
-		case s.changed <- struct{}{}:
+		case p.changed <- struct{}{}:
 		default:
 		}
 	}
@@ -28,25 +52,28 @@ func (s *Session) adoptTimeout(seconds int32) {
 
 // Timeout is after how long a silence either side gives up, 0 if never: our
 // own, or the daemon's if it is shorter and known.
-func (s *Session) Timeout() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.timeout
+func (p *pulse) Timeout() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.timeout
 }
+
+// stop ends keepAlive.
+func (p *pulse) stop() { p.once.Do(func() { close(p.stopped) }) }
 
 // keepAlive sends an empty frame whenever nothing was written for half of the
 // timeout, until the session ends.
-func (s *Session) keepAlive() {
+func (p *pulse) keepAlive() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
 		limit := idleKeepAlive
-		if t := s.Timeout(); t > 0 {
+		if t := p.Timeout(); t > 0 {
 			limit = min(limit, t/2)
 		}
-		idle := s.t.sinceWrite()
+		idle := p.t.sinceWrite()
 		if idle >= limit {
-			if s.w.KeepAlive() != nil {
+			if p.w.KeepAlive() != nil {
 				return
 			}
 			idle = 0
@@ -54,8 +81,8 @@ func (s *Session) keepAlive() {
 		timer.Reset(limit - idle)
 		select {
 		case <-timer.C:
-		case <-s.changed:
-		case <-s.stopped:
+		case <-p.changed:
+		case <-p.stopped:
 			return
 		}
 	}
@@ -70,27 +97,27 @@ const slowStart = 4
 // longer than the timeout and no data went either way, until the returned
 // function is called. Our own keep-alives don't count: with a peer that is
 // frozen they would go on for ever.
-func (s *Session) limitSilence() func() {
+func (p *pulse) limitSilence() func() {
 	done, ended := make(chan struct{}), make(chan struct{})
-	begin := s.t.heard()
+	begin := p.t.heard()
 	go func() {
 		defer close(ended)
 		for {
 			wait := time.Second
-			if limit := s.Timeout(); limit > 0 {
-				if s.t.heard() == begin {
+			if limit := p.Timeout(); limit > 0 {
+				if p.t.heard() == begin {
 					limit *= slowStart
 				}
-				left := limit - s.t.silence()
+				left := limit - p.t.silence()
 				if left <= 0 {
-					s.t.end(errTimeout)
+					p.t.end(errTimeout)
 					return
 				}
 				wait = min(wait, left)
 			}
 			select {
 			case <-time.After(wait):
-			case <-s.t.ended:
+			case <-p.t.ended:
 				return
 			case <-done:
 				return

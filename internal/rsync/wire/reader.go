@@ -54,6 +54,16 @@ func (r *Reader) StartMux(onMessage func(c Code, payload []byte) error) {
 	r.onMessage = onMessage
 }
 
+// StopMux goes back to raw bytes: the peer lets names pass without frames below
+// protocol 31 (rsync-session 4.4). It fails inside a frame.
+func (r *Reader) StopMux() error {
+	if r.left > 0 {
+		return r.reject(fmt.Errorf("%d bytes of a frame are left where raw bytes begin: %w", r.left, ErrStream))
+	}
+	r.mux = false
+	return nil
+}
+
 // OnWait sets a function that is called before the Reader waits for the peer,
 // the place to flush one's own output. It runs in the goroutine that reads; an
 // error from it ends the stream. nil removes it.

@@ -54,6 +54,14 @@ func (w *Writer) StartMux() {
 	w.mux = true
 }
 
+// StopMux flushes and goes back to raw bytes.
+func (w *Writer) StopMux() {
+	w.Flush()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.mux = false
+}
+
 // Byte writes one byte.
 func (w *Writer) Byte(b byte) { w.commit(append(w.room(1), b)) }
 

@@ -1,0 +1,125 @@
+package harness
+
+import (
+	"cmp"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// variable are the parts of what an rsync says that differ from run to run, or
+// from program to program, with what stands for them.
+var variable = []struct {
+	pattern *regexp.Regexp
+	with    string
+}{
+	{regexp.MustCompile(` at [-\w./]+\(\d+\) \[(\w+)=[^]]*\]`), ` at FILE(LINE) [$1=VERSION]`},
+	{regexp.MustCompile(`(sent|received) [\d,.KMG]+ bytes`), `$1 N bytes`},
+	{regexp.MustCompile(`[\d,.]+[KMG]? bytes/sec`), `N bytes/sec`},
+	{regexp.MustCompile(`speedup is [\d,.]+`), `speedup is N`},
+	{regexp.MustCompile(`(Total bytes (?:sent|received)|File list size): [\d,.KMG]+`), `$1: N`},
+	{regexp.MustCompile(`(File list (?:generation|transfer) time): [\d.]+`), `$1: N`},
+	{regexp.MustCompile(` +[\d.]+[kMG]B/s +(?:\d+:\d\d:\d\d|\?\?:\?\?:\?\?)`), ` N/s TIME`},
+	{regexp.MustCompile(`(\.[^"/\s]+)\.[A-Za-z0-9]{6}"`), `$1.XXXXXX"`},
+	{regexp.MustCompile(`(?m)^rsync error: received SIGUSR1.*\n`), ``},
+	{regexp.MustCompile(`--rsync-path=\S+`), `--rsync-path=PROGRAM`},
+}
+
+// Plain is what an rsync said in the way that any other run in another world
+// says it: the world's path, places in programs, speeds and the like have a
+// word that stands for them. Intermediate lines of progress are gone.
+func Plain(text, world string, programs ...string) string {
+	text = strings.ReplaceAll(text, world, "$W")
+	text = strings.ReplaceAll(text, filepath.Base(world)+"/", "$W/")
+	text = strings.ReplaceAll(text, "/$W", "$W")
+	for _, p := range programs {
+		text = strings.ReplaceAll(text, p, "PROGRAM")
+	}
+	for _, v := range variable {
+		text = v.pattern.ReplaceAllString(text, v.with)
+	}
+	if !strings.Contains(text, "\r") {
+		return text
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		// What a terminal would show in the end.
+		lines[i] = line[strings.LastIndexByte(line, '\r')+1:]
+	}
+	return strings.Join(lines, "\n")
+}
+
+// told are lines that come over a way of their own, so that where they stand
+// among the others depends on which of two processes was faster: deletions, and
+// what is said of names that are left out.
+var told = []*regexp.Regexp{
+	regexp.MustCompile(`^(\*?deleting |cannot delete |Deletions stopped|IO error encountered)`),
+	regexp.MustCompile(`^(skipping |ignoring |\[\w+\] )`),
+}
+
+// Settled is text with lines of each kind in their own order: those that come
+// over a way of their own stand last.
+func Settled(text string) string {
+	kinds := make([]strings.Builder, len(told)+1)
+	for line := range strings.Lines(text) {
+		kind := 1 + slices.IndexFunc(told, func(r *regexp.Regexp) bool { return r.MatchString(line) })
+		kinds[kind].WriteString(line)
+	}
+	var all strings.Builder
+	for i := range kinds {
+		all.WriteString(kinds[i].String())
+	}
+	return all.String()
+}
+
+// SortedLines is text with its lines in one order, for what several processes
+// write at the same time.
+func SortedLines(text string) string {
+	lines := strings.SplitAfter(text, "\n")
+	slices.SortStableFunc(lines, func(a, b string) int { return cmp.Compare(a, b) })
+	return strings.Join(lines, "")
+}
+
+// DiffLines shows which lines only one of two texts has, "-" before those of
+// want and "+" before those of got; empty if they are equal.
+func DiffLines(want, got string) string {
+	if want == got {
+		return ""
+	}
+	a, b := strings.SplitAfter(want, "\n"), strings.SplitAfter(got, "\n")
+	// Lengths of the longest common subsequences of the tails.
+	common := make([][]int, len(a)+1)
+	for i := range common {
+		common[i] = make([]int, len(b)+1)
+	}
+	for i := len(a) - 1; i >= 0; i-- {
+		for j := len(b) - 1; j >= 0; j-- {
+			if a[i] == b[j] {
+				common[i][j] = common[i+1][j+1] + 1
+			} else {
+				common[i][j] = max(common[i+1][j], common[i][j+1])
+			}
+		}
+	}
+	var out strings.Builder
+	show := func(mark, line string) {
+		if line != "" {
+			out.WriteString(mark + strings.TrimSuffix(line, "\n") + "\n")
+		}
+	}
+	i, j := 0, 0
+	for i < len(a) || j < len(b) {
+		switch {
+		case i < len(a) && j < len(b) && a[i] == b[j]:
+			i, j = i+1, j+1
+		case j == len(b) || i < len(a) && common[i+1][j] >= common[i][j+1]:
+			show("- ", a[i])
+			i++
+		default:
+			show("+ ", b[j])
+			j++
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,421 @@
+package proof_test
+
+import (
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"lockstep/internal/proof/harness"
+)
+
+// row is one piece of work for rsync. It is done once by the real rsync at
+// both ends and then again, each time in a new world that begins the same,
+// with lockstep at either end or both; all must leave the same world, say the
+// same and end with the same code.
+type row struct {
+	name  string
+	world string // layout of what there is before; see harness.Plant
+	args  string // options, as a shell would take them apart; $W is the world
+	from  string // sources, src/ by default
+	to    string // destination, dst/ by default, - for none
+	env   string // words NAME=VALUE
+	stdin string
+	root  bool                // needs root
+	via   []harness.Transport // all, if nil
+	least int                 // the least protocol that can do it
+	twice bool                // run it again in the same world
+	order bool                // the order of lines is not determined
+	quiet bool                // compare no standard error: several processes fail at once
+	want  harness.Comparison  // what to compare besides names, types, content, attributes and hard links
+}
+
+// corner is who is at which end.
+type corner struct{ sender, receiver bool } // true: lockstep
+
+func (c corner) String() string {
+	name := map[bool]string{false: "rsync", true: "lockstep"}
+	return name[c.sender] + " to " + name[c.receiver]
+}
+
+var reference = corner{}
+
+// corners are those of a transport, without the reference.
+func corners(via harness.Transport) []corner {
+	switch {
+	case via == harness.Local:
+		return []corner{{true, true}}
+	case via == harness.DaemonPush:
+		return []corner{{true, false}}
+	case via == harness.DaemonPull:
+		return []corner{{false, true}}
+	}
+	return []corner{{true, false}, {false, true}, {true, true}}
+}
+
+const (
+	oldestProtocol = 27
+	newestProtocol = 32
+)
+
+// lab is where worlds are made and what they are tried with.
+var lab struct {
+	once   sync.Once
+	err    error
+	dir    string // holds the worlds; the daemon's module
+	tools  string
+	real   string
+	ours   string
+	shell  *harness.Shell
+	daemon *harness.Daemon
+	worlds atomic.Int64
+}
+
+// oursVar names the environment variable with a program to try in place of
+// lockstep, such as the real rsync, which must pass.
+const oursVar = "LOCKSTEP_RSYNC_OURS"
+
+// worldsVar names the environment variable with the directory to make worlds
+// in: a tmpfs by default, where that costs least.
+const worldsVar = "LOCKSTEP_RSYNC_WORLDS"
+
+func worldsDir() string {
+	if dir := os.Getenv(worldsVar); dir != "" {
+		return dir
+	}
+	const memory = "/dev/shm"
+	probe, err := os.CreateTemp(memory, "lockstep-probe-")
+	if err != nil {
+		return ""
+	}
+	defer os.Remove(probe.Name())
+	defer probe.Close()
+	if unix.Fsetxattr(int(probe.Fd()), "user.probe", []byte("x"), 0) != nil {
+		return ""
+	}
+	return memory
+}
+
+func openLab() error {
+	base, err := os.MkdirTemp(worldsDir(), "lockstep-worlds-")
+	if err != nil {
+		return err
+	}
+	lab.dir, lab.tools = filepath.Join(base, "w"), filepath.Join(base, "tools")
+	for _, dir := range []string{lab.dir, lab.tools} {
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(base, 0o755); err != nil {
+		return err
+	}
+	if lab.real, err = harness.RealRsync(); err != nil {
+		return err
+	}
+	if lab.ours = os.Getenv(oursVar); lab.ours == "" {
+		built, err := harness.Binary()
+		if err != nil {
+			return err
+		}
+		lab.ours = filepath.Join(lab.tools, "rsync")
+		if err := os.Symlink(built, lab.ours); err != nil {
+			return err
+		}
+	}
+	if lab.shell, err = harness.NewShell(lab.tools); err != nil {
+		return err
+	}
+	lab.daemon, err = harness.StartDaemon(harness.DaemonConfig{
+		Dir: lab.tools, Path: lab.dir, Module: "m", NoAuth: true,
+		Lines: []string{"munge symlinks = no", "ignore errors = no", "max connections = 0", "numeric ids = no"},
+	})
+	return err
+}
+
+// closeLab ends what openLab began.
+func closeLab() {
+	if lab.daemon != nil {
+		lab.daemon.End()
+	}
+	if lab.dir != "" {
+		_ = os.RemoveAll(filepath.Dir(lab.dir))
+	}
+}
+
+func needLab(t *testing.T) {
+	t.Helper()
+	need(t, "rsync")
+	lab.once.Do(func() { lab.err = openLab() })
+	check(t, lab.err)
+}
+
+// attempt is one run of a row.
+type attempt struct {
+	world    string
+	words    []string
+	outcomes []harness.Outcome
+	span     harness.Span
+}
+
+func (a attempt) remove() { _ = os.RemoveAll(a.world) }
+
+// newWorld plants a layout in a directory of its own.
+func newWorld(layout string) (string, error) {
+	world := filepath.Join(lab.dir, fmt.Sprintf("w%07d", lab.worlds.Add(1)))
+	if err := os.Mkdir(world, 0o755); err != nil {
+		return "", err
+	}
+	return world, harness.Plant(world, layout)
+}
+
+func (r row) transfer(world string, via harness.Transport, protocol int, c corner) (*harness.Transfer, error) {
+	args, err := harness.Words(r.args)
+	if err != nil {
+		return nil, err
+	}
+	env, err := harness.Words(r.env)
+	if err != nil {
+		return nil, err
+	}
+	if protocol != newestProtocol {
+		args = append(args, "--protocol="+strconv.Itoa(protocol))
+	}
+	from, err := harness.Words(orElse(r.from, "src/"))
+	if err != nil {
+		return nil, err
+	}
+	program := map[bool]string{false: lab.real, true: lab.ours}
+	client, server := c.sender, c.receiver
+	if via.Pull() {
+		client, server = server, client
+	}
+	return &harness.Transfer{
+		Client: program[client], Server: program[server], Via: via, World: world, Args: args,
+		From: from, To: orElse(r.to, "dst/"), Env: env, Stdin: r.stdin, Shell: lab.shell, Daemon: lab.daemon,
+	}, nil
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}
+
+// try does the row once, or twice if that is asked for.
+func (r row) try(via harness.Transport, protocol int, c corner) (attempt, error) {
+	a := attempt{span: harness.Span{From: time.Now().Add(-time.Second)}}
+	var err error
+	if a.world, err = newWorld(r.world); err != nil {
+		return a, err
+	}
+	transfer, err := r.transfer(a.world, via, protocol, c)
+	if err != nil {
+		return a, err
+	}
+	a.words = transfer.Words()
+	for range map[bool]int{false: 1, true: 2}[r.twice] {
+		o, err := transfer.Run()
+		if err != nil {
+			return a, err
+		}
+		a.outcomes = append(a.outcomes, o)
+	}
+	a.span.To = time.Now().Add(time.Second)
+	return a, nil
+}
+
+// differences lists what is not the same after two attempts at a row.
+func (r row) differences(want, got attempt) ([]string, error) {
+	var found []string
+	for i, a := range want.outcomes {
+		b := got.outcomes[i]
+		say := func(o harness.Outcome, world string) string {
+			if o.TimedOut {
+				return "no end within the limit"
+			}
+			return fmt.Sprint("exit code ", o.Code)
+		}
+		if x, y := say(a, want.world), say(b, got.world); x != y {
+			found = append(found, fmt.Sprintf("run %d: %s, want %s", i+1, y, x))
+		}
+		plain := func(text, world string) string { return harness.Plain(text, world, lab.ours, lab.real) }
+		outA, outB := harness.Settled(plain(a.Out, want.world)), harness.Settled(plain(b.Out, got.world))
+		if r.order {
+			outA, outB = harness.SortedLines(outA), harness.SortedLines(outB)
+		}
+		if d := harness.DiffLines(outA, outB); d != "" {
+			found = append(found, fmt.Sprintf("run %d: standard output:\n%s", i+1, d))
+		}
+		errA, errB := harness.SortedLines(plain(a.Err, want.world)), harness.SortedLines(plain(b.Err, got.world))
+		if d := harness.DiffLines(errA, errB); d != "" && !r.quiet {
+			found = append(found, fmt.Sprintf("run %d: standard error:\n%s", i+1, d))
+		}
+		if d := harness.TrafficDiffers(a.Out, b.Out); d != "" && !strings.Contains(r.args, "z") {
+			found = append(found, fmt.Sprintf("run %d: %s", i+1, d))
+		}
+	}
+	c := r.want
+	c.HardLinks, c.Xattrs, c.AllXattrs = true, true, true
+	c.Now = harness.Span{From: want.span.From, To: got.span.To}
+	left, err := harness.Compare(want.world, got.world, c)
+	if len(left) > 0 {
+		found = append(found, "what is left (the source is the real one's, the target lockstep's):\n"+strings.Join(left, "\n"))
+	}
+	return found, err
+}
+
+// rowCase is a row at one protocol over one transport.
+type rowCase struct {
+	row
+	via      harness.Transport
+	protocol int
+}
+
+// cases are what of a row is tried: everything, or a sample that goes round
+// from row to row.
+func (r row) cases(number int, all bool) []rowCase {
+	var cases []rowCase
+	add := func(via harness.Transport, protocol int) {
+		if r.via != nil && !slices.Contains(r.via, via) || protocol < r.least {
+			return
+		}
+		c := rowCase{r, via, protocol}
+		if !slices.ContainsFunc(cases, func(o rowCase) bool { return o.via == via && o.protocol == protocol }) {
+			cases = append(cases, c)
+		}
+	}
+	if all {
+		for _, via := range harness.Transports {
+			for p := oldestProtocol; p <= newestProtocol; p++ {
+				add(via, p)
+			}
+		}
+		return cases
+	}
+	shells := [2]harness.Transport{harness.ShellPush, harness.ShellPull}
+	daemons := [2]harness.Transport{harness.DaemonPush, harness.DaemonPull}
+	old := oldestProtocol + number%(newestProtocol-oldestProtocol)
+	add(harness.Local, newestProtocol)
+	add(shells[number%2], newestProtocol)
+	add(shells[1-number%2], old)
+	add(daemons[number/2%2], newestProtocol)
+	return cases
+}
+
+// allVar names the environment variable that, when not empty, has every row
+// tried over every transport at every protocol.
+const allVar = "LOCKSTEP_RSYNC_ALL"
+
+func TestRsyncFourCorners(t *testing.T) {
+	needLab(t)
+	var seen knownTally
+	t.Run("rows", func(t *testing.T) {
+		names := map[string]bool{}
+		for i, r := range slices.Concat(rsyncRows...) {
+			if names[r.name] {
+				t.Errorf("two rows are called %q", r.name)
+			}
+			names[r.name] = true
+			t.Run(r.name, func(t *testing.T) {
+				t.Parallel()
+				if r.root {
+					needRoot(t, "owners and devices")
+				}
+				for _, c := range r.cases(i, os.Getenv(allVar) != "") {
+					t.Run(fmt.Sprintf("%s at protocol %d", c.via, c.protocol), func(t *testing.T) { c.compare(t, &seen) })
+				}
+			})
+		}
+	})
+	if !t.Failed() && os.Getenv(allVar) == "" {
+		seen.unused(t)
+	}
+}
+
+// compare tries all corners of a case.
+func (c rowCase) compare(t *testing.T, seen *knownTally) {
+	want, err := c.try(c.via, c.protocol, reference)
+	defer want.remove()
+	check(t, err)
+	for _, at := range corners(c.via) {
+		t.Run(at.String(), func(t *testing.T) {
+			got, err := c.try(c.via, c.protocol, at)
+			defer got.remove()
+			check(t, err)
+			found, err := c.differences(want, got)
+			check(t, err)
+			name := fmt.Sprintf("%s/%s/%d/%s", c.name, c.via, c.protocol, at)
+			if len(found) == 0 {
+				seen.passed(name)
+				return
+			}
+			if seen.failed(name) {
+				return
+			}
+			t.Errorf("%s\n%s", strings.Join(harness.QuoteAll(got.words), " "), strings.Join(found, "\n"))
+		})
+	}
+}
+
+// A knownDifference is one that is not mended yet. An entry that no longer
+// differs fails the test: the list is to shrink until it is gone.
+type knownDifference struct {
+	cases  string // a pattern as of path.Match for ROW/TRANSPORT/PROTOCOL/CORNER
+	reason string
+}
+
+// knownTally counts what came of the cases that a known difference names.
+type knownTally struct {
+	mu   sync.Mutex
+	fine map[string]string // pattern -> a case of it that passed
+	bad  map[string]bool   // patterns of which something differs still
+}
+
+// failed reports whether a difference is known.
+func (k *knownTally) failed(name string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, d := range knownDifferences {
+		if ok, _ := path.Match(d.cases, name); ok {
+			if k.bad == nil {
+				k.bad = map[string]bool{}
+			}
+			k.bad[d.cases] = true
+			return true
+		}
+	}
+	return false
+}
+
+func (k *knownTally) passed(name string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, d := range knownDifferences {
+		if ok, _ := path.Match(d.cases, name); ok {
+			if k.fine == nil {
+				k.fine = map[string]string{}
+			}
+			k.fine[d.cases] = name
+		}
+	}
+}
+
+// unused fails for each entry of which everything that was tried is equal.
+func (k *knownTally) unused(t *testing.T) {
+	for pattern, name := range k.fine {
+		if !k.bad[pattern] {
+			t.Errorf("the known difference %q is gone (%s): take it off the list", pattern, name)
+		}
+	}
+}

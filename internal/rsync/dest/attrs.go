@@ -1,0 +1,378 @@
+package dest
+
+import (
+	"bytes"
+	"syscall"
+
+	"lockstep/internal/fs/apply"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/wire"
+)
+
+const (
+	setIDBits  = 0o6000
+	setGIDBit  = 0o2000
+	ownerBits  = 0o700
+	ownerWrite = 0o200
+)
+
+// setter gives one object the attributes of an entry, in rsync's order
+// (rsync-transfer 4.9): owner and group, what --fake-super keeps, extended
+// attributes, times, ACLs, mode. When owner or times can't be set it stops.
+type setter struct {
+	d     *Dest
+	f     *flist.File
+	o     apply.Object
+	label string    // the object's name in messages: FullName
+	short string    // the same from the destination directory
+	have  *Found    // kept up to date as far as rsync looks again
+	want  tree.Meta // owner, group and permissions of it
+
+	exact   bool // times are compared exactly, whatever --modify-window is
+	noMtime bool // the modification time is left alone
+	keepDir bool // a directory that must stay open to its owner for now
+
+	perm    uint16 // what the object has now
+	changed bool
+	err     error // the first trouble
+}
+
+// wouldSet are the differences that SetAttrs does away with.
+const wouldSet = wire.ItemTime | wire.ItemAtime | wire.ItemPerms | wire.ItemOwner | wire.ItemGroup | wire.ItemACL | wire.ItemXattr
+
+// SetAttrs gives what stands at f its attributes, as far as they differ from
+// have. have is then what rsync believes to be there (5.2), so that Differs
+// reports the same. If have is empty f was made just now. A directory keeps the
+// permissions that its owner needs until TouchUp. Trouble was told.
+func (d *Dest) SetAttrs(f *flist.File, have *Found) (changed bool, err error) {
+	if d.idle() || d.root == nil {
+		return have.Exists() && d.Differs(f, have, 0, false)&wouldSet != 0, nil
+	}
+	p := d.Path(f)
+	if have.outside {
+		if d.Differs(f, have, 0, false)&wouldSet == 0 {
+			return false, nil
+		}
+		return false, d.told(syscall.ELOOP, "failed to set permissions on %s", d.FullName(p))
+	}
+	var failed error
+	err = d.at(p, have, func(at apply.Place) error {
+		s := &setter{d: d, f: f, o: at.Object(), label: d.FullName(p), short: string(p), have: have,
+			exact: d.opt.Checksum && f.Meta.Kind == tree.File, keepDir: f.Meta.IsDir()}
+		if have.Exists() {
+			s.want = d.Want(f, have)
+		} else {
+			now, err := d.lookAt(at, f.Meta.IsDir())
+			if err != nil {
+				return err
+			}
+			s.have, s.want = &now, d.wantFresh(f, &now)
+		}
+		s.run()
+		changed, failed = s.changed, s.err
+		return nil
+	})
+	if err != nil {
+		return false, d.told(err, "failed to set attributes on %s", d.FullName(p))
+	}
+	return changed, failed
+}
+
+// wantFresh is Want for something that was made just now, and is as now.
+func (d *Dest) wantFresh(f *flist.File, now *Found) tree.Meta {
+	want := d.Want(f, now)
+	want.Perm = d.wantPerm(f, &Found{})
+	if !d.opt.Perms && f.Meta.IsDir() {
+		want.Perm |= now.Perm & setGIDBit // inherited
+	}
+	return want
+}
+
+func (s *setter) run() {
+	s.perm = s.have.real.Perm
+	if !s.owner() {
+		return
+	}
+	if s.d.me.fake {
+		s.fakeStat()
+	}
+	s.xattrs()
+	if !s.times() {
+		return
+	}
+	if s.d.opt.ACLs && s.f.Meta.Kind != tree.Symlink {
+		s.acls()
+	}
+	s.mode()
+}
+
+// failed notes and tells trouble, if there is any.
+func (s *setter) failed(err error, text string) bool {
+	if err == nil {
+		return false
+	}
+	s.d.Tell(text, err)
+	if s.err == nil {
+		s.err = err
+	}
+	return true
+}
+
+func (s *setter) owner() bool {
+	if s.d.me.fake || s.want.UID == s.have.UID && s.want.GID == s.have.GID {
+		return true
+	}
+	uid, gid := -1, -1
+	if s.want.UID != s.have.UID {
+		uid = int(s.want.UID)
+	}
+	if s.want.GID != s.have.GID {
+		gid = int(s.want.GID)
+	}
+	if s.failed(s.o.Chown(uid, gid), "chown "+s.label+" failed") {
+		return false
+	}
+	s.changed = true
+	if s.have.Perm&setIDBits != 0 { // the kernel may have dropped them
+		if m, err := s.o.Stat(); err == nil {
+			s.have.Meta, s.have.real, s.perm = m, m, m.Perm
+		}
+	}
+	return true
+}
+
+// shownPerm is the permissions of the real file with --fake-super: no bits that
+// need privileges, and nothing that locks its owner out.
+func shownPerm(m tree.Meta) uint16 {
+	if m.IsDir() {
+		return m.Perm&permBits | ownerBits
+	}
+	return m.Perm&permBits | 0o600
+}
+
+// fakeStat keeps what the real object can't show.
+func (s *setter) fakeStat() {
+	value := walk.FakeOf(s.want)
+	real := s.have.real
+	plain := s.want.Kind == real.Kind && s.want.Perm == shownPerm(s.want) && s.want.UID == real.UID && s.want.GID == real.GID
+	switch {
+	case plain && s.have.faked:
+		s.changed = true
+		s.failed(s.o.Removexattr(walk.FakeStat), "failed to remove xattr "+walk.FakeStat+" of "+s.label)
+	case !plain && (!s.have.faked || value != walk.FakeOf(s.have.Meta)):
+		s.changed = true
+		s.failed(s.writable(func() error { return s.o.Setxattr(walk.FakeStat, value.Value()) }),
+			"failed to write xattr "+walk.FakeStat+" for "+s.label)
+	}
+}
+
+// writable does f, and if that is not allowed once more with the object made
+// writable for its owner: attributes of users need that.
+func (s *setter) writable(f func() error) error {
+	err := f()
+	if err != syscall.EACCES || s.perm&ownerWrite != 0 || s.f.Meta.Kind == tree.Symlink {
+		return err
+	}
+	if s.o.Chmod(s.perm|ownerWrite) != nil {
+		return err
+	}
+	s.perm |= ownerWrite
+	return f()
+}
+
+// call is the name of a system call as rsync would have used it.
+func (s *setter) call(what string) string {
+	if k := s.f.Meta.Kind; k == tree.File || k == tree.Dir {
+		return "f" + what
+	}
+	return "l" + what
+}
+
+func (s *setter) xattrs() {
+	d := s.d
+	if !d.keepsXattrs(s.f.Meta.Kind) {
+		return
+	}
+	have, err := s.here()
+	if s.failed(err, "get_xattr_names: llistxattr("+s.label+") failed") {
+		return
+	}
+	set, gone := d.diffXattrs(d.wantedXattrs(s.f), have)
+	for _, w := range set {
+		if w.Long && !w.Known {
+			d.say(wire.CodeErrorXfer, "Missing abbreviated xattr value, %s, for %s", w.Name, s.label)
+			continue
+		}
+		err := s.writable(func() error { return s.o.Setxattr(w.local, w.Value) })
+		if !s.failed(err, "rsync_xal_set: "+s.call("setxattr")+"("+s.label+",\""+w.local+"\") failed") {
+			s.changed = true
+		}
+	}
+	for _, name := range gone {
+		err := s.writable(func() error { return s.o.Removexattr(name) })
+		if err == syscall.ENODATA { // someone else did it
+			err = nil
+		}
+		if !s.failed(err, "rsync_xal_clear: "+s.call("removexattr")+"("+s.label+",\""+name+"\") failed") {
+			s.changed = true
+		}
+	}
+}
+
+// here is the attributes that the object has, ACLs included.
+func (s *setter) here() ([]walk.Xattr, error) {
+	if !s.have.known {
+		attrs, err := s.o.Xattrs()
+		if err != nil {
+			return nil, err
+		}
+		s.have.attrs, s.have.known = attrs, true
+	}
+	return s.have.attrs, nil
+}
+
+func (s *setter) times() bool {
+	var mtime, atime *tree.Time
+	kind := s.f.Meta.Kind
+	differs := !s.d.SameTime(s.f.Meta.Mtime, s.have.Mtime)
+	if s.exact {
+		differs = s.f.Meta.Mtime != s.have.Mtime
+	}
+	if !s.noMtime && s.d.keepsTime(kind) && differs {
+		mtime = &s.f.Meta.Mtime
+	}
+	if s.d.opt.Atimes > 0 && kind != tree.Dir && (kind != tree.Symlink || !s.d.opt.OmitLinkTimes) && s.f.Atime.Sec != s.have.Atime.Sec {
+		atime = &s.f.Atime
+	}
+	if mtime == nil && atime == nil {
+		return true
+	}
+	err := s.o.SetTimes(mtime, atime)
+	if kind == tree.Symlink && (err == syscall.ENOSYS || err == syscall.EOPNOTSUPP) {
+		return true
+	}
+	if s.failed(err, "failed to set times on "+s.label) {
+		return false
+	}
+	s.changed = true
+	return true
+}
+
+func (s *setter) acls() {
+	here, err := s.here()
+	if err != nil {
+		return
+	}
+	d := s.d
+	if !flist.SameACL(s.f.Access, d.aclOf(here, accessACL, s.have.Perm)) {
+		s.setACL(accessACL, walk.FakeAccess, "ACL_TYPE_ACCESS", flist.FitACL(s.f.Access, s.want.Perm))
+	}
+	if s.f.Meta.IsDir() && !bytes.Equal(s.f.Default, d.aclOf(here, defaultACL, 0)) {
+		s.setACL(defaultACL, walk.FakeDefault, "ACL_TYPE_DEFAULT", s.f.Default)
+	}
+}
+
+func (s *setter) setACL(attr, fakeAttr, kind string, value []byte) {
+	isDefault := attr == defaultACL
+	var err error
+	switch {
+	case s.d.me.fake && value == nil && isDefault:
+		err = s.o.Removexattr(fakeAttr)
+	case s.d.me.fake:
+		var fake []byte
+		if fake, err = flist.FakeACL(value, !isDefault); err == nil {
+			err = s.writable(func() error { return s.o.Setxattr(fakeAttr, fake) })
+		}
+	case value == nil && isDefault:
+		if err = s.o.Removexattr(attr); err == syscall.ENODATA {
+			err = nil
+		}
+	default:
+		if value == nil {
+			value = plainACL(s.want.Perm)
+		}
+		if err = s.o.Setxattr(attr, value); err == nil && !isDefault {
+			perm, _ := permOfACL(value)
+			s.perm = s.perm&^permBits | perm
+			s.have.Perm = s.perm // and so PERMS is not reported
+		}
+	}
+	if !s.failed(err, "set_acl: xacl_set("+s.short+", "+kind+")") {
+		s.changed = true
+	}
+}
+
+func (s *setter) mode() {
+	if s.have.real.Kind == tree.Symlink {
+		return
+	}
+	want := s.want.Perm
+	if s.d.me.fake {
+		want = shownPerm(s.want)
+	}
+	closed := s.keepDir && !s.d.me.root() && want&ownerBits != ownerBits
+	if closed {
+		s.d.keepOpen(s.short, want)
+		want |= ownerBits
+	}
+	if s.perm == want || s.failed(s.o.Chmod(want), "failed to set permissions on "+s.label) {
+		return
+	}
+	s.perm = want
+	if !closed || s.have.Perm != s.want.Perm {
+		s.changed = true
+	}
+}
+
+// keepOpen notes the permissions that a directory gets in the end.
+func (d *Dest) keepOpen(p string, perm uint16) {
+	d.opened.Lock()
+	defer d.opened.Unlock()
+	if d.opened.perm == nil {
+		d.opened.perm = make(map[tree.Path]uint16)
+	}
+	d.opened.perm[tree.Path(p)] = perm
+}
+
+// TouchUp gives a directory whose children are done its times and, if it was
+// kept open for its owner, its permissions (rsync-transfer 1.12). Trouble was
+// told.
+func (d *Dest) TouchUp(f *flist.File) error {
+	if d.idle() || d.root == nil || d.Single() {
+		return nil
+	}
+	p := d.Path(f)
+	d.opened.Lock()
+	perm, opened := d.opened.perm[p]
+	delete(d.opened.perm, p)
+	d.opened.Unlock()
+	keep := d.keepsTime(tree.Dir)
+	if !keep && !opened {
+		return nil
+	}
+	have := &Found{}
+	if d.opt.KeepDirlinks {
+		var err error
+		if *have, err = d.Stat(f); err != nil || !have.IsDir() || have.outside {
+			return err
+		}
+	}
+	var err error
+	_ = d.at(p, have, func(at apply.Place) error {
+		o := at.Object()
+		var now tree.Meta
+		if now, err = o.Stat(); err != nil || !now.IsDir() {
+			return nil
+		}
+		if opened && now.Perm != perm {
+			err = d.told(o.Chmod(perm), "failed to set permissions on %s", d.FullName(p))
+		}
+		if keep && now.Mtime != f.Meta.Mtime {
+			err = d.told(o.SetTimes(&f.Meta.Mtime, nil), "failed to set times on %s", d.FullName(p))
+		}
+		return nil
+	})
+	return err
+}

@@ -1,0 +1,277 @@
+package dest
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"syscall"
+
+	"lockstep/internal/fs/apply"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/wire"
+)
+
+// openBackups opens --backup-dir, which may be made later.
+func (o *opener) openBackups() {
+	d := o.d
+	if !d.opt.Backup {
+		return
+	}
+	d.suffix = d.opt.Suffix
+	if d.opt.BackupDir == "" {
+		return
+	}
+	d.backups = o.dirOf(d.opt.BackupDir, treeOptions())
+	if d.opt.Info[option.InfoBackup] > 0 {
+		fresh := ""
+		if missing(d.backups.err) {
+			fresh = "(new) "
+		}
+		d.say(wire.CodeInfo, "%sbackup_dir is %s", fresh, d.opt.BackupDir)
+	}
+}
+
+// Backup puts what is at p aside (rsync-transfer 4.10): for a deletion it is
+// renamed, otherwise linked or copied, so that p stays until it is replaced.
+// done is false if there is nothing to be done: without --backup, for
+// directories, and for the deletion of what is a backup itself. An *Error ends
+// the run, and was not told.
+func (d *Dest) Backup(p tree.Path, have tree.Meta, deletion bool) (done bool, err error) {
+	switch {
+	case !d.opt.Backup || have.IsDir() || !have.Exists():
+		return false, nil
+	case deletion && d.opt.BackupDir == "" && strings.HasSuffix(string(p), d.suffix):
+		return false, nil
+	}
+	name := string(p) + d.suffix
+	if d.opt.BackupDir != "" {
+		name = join(d.opt.BackupDir, name)
+	}
+	if !d.idle() {
+		err := d.backUp(p, have, deletion)
+		if missing(err) && d.gone(p) {
+			return false, nil
+		}
+		if err != nil {
+			d.refusal(err)
+			text := fmt.Sprintf(`keep_backup failed: %s -> "%s"`, d.FullName(p), name)
+			return false, &Error{Code: exitFile, Text: message(d.role, text, err), Err: err}
+		}
+	}
+	if d.opt.Info[option.InfoBackup] > 0 {
+		d.say(wire.CodeInfo, "backed up %s to %s", string(p), name)
+	}
+	return true, nil
+}
+
+// gone reports whether nothing is at p.
+func (d *Dest) gone(p tree.Path) bool {
+	have, err := d.look(p, false)
+	return err == nil && !have.Exists()
+}
+
+// backupPlace is where the backup of p goes; the directory is made.
+func (d *Dest) backupPlace(p tree.Path) (*apply.Root, tree.Path, error) {
+	to := p + tree.Path(d.suffix)
+	if d.opt.BackupDir == "" {
+		return d.root, to, nil
+	}
+	d.making.Lock()
+	defer d.making.Unlock()
+	if d.backups.root == nil {
+		if _, err := d.names.mkdirs(d.opt.BackupDir, permBits); err != nil {
+			return nil, "", err
+		}
+		d.backups = d.names.dirOf(d.opt.BackupDir, treeOptions())
+		if d.backups.err != nil {
+			return nil, "", d.backups.err
+		}
+	}
+	return d.backups.root, to, d.backupParents(p.Parent())
+}
+
+// backupParents makes directory p in the backup directory, with those above
+// it, each like the original.
+func (d *Dest) backupParents(p tree.Path) error {
+	if p == tree.Root {
+		return nil
+	}
+	if m, err := d.backups.root.Reader().Lstat(p); err == nil && m.IsDir() {
+		return nil
+	}
+	if err := d.backupParents(p.Parent()); err != nil {
+		return err
+	}
+	return d.backups.root.At(p, func(at apply.Place) error {
+		o := at.Object()
+		err := o.Mkdir(permBits)
+		if err == syscall.EEXIST {
+			if m, err := o.Stat(); err != nil || m.IsDir() {
+				return err
+			}
+			if err := o.Unlink(); err != nil {
+				return err
+			}
+			err = o.Mkdir(permBits)
+		}
+		if err != nil {
+			return err
+		}
+		return d.root.At(p, func(original apply.Place) error {
+			d.likeOriginal(original.Object(), o, false)
+			return nil
+		})
+	})
+}
+
+// likeOriginal gives o the attributes of another object, as far as options say
+// and as far as possible.
+func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
+	m, err := original.Stat()
+	if err != nil {
+		return
+	}
+	if d.me.root() {
+		_ = o.Chown(int(m.UID), int(m.GID))
+	}
+	if d.opt.ACLs || d.opt.Xattrs > 0 || d.me.fake {
+		attrs, _ := original.Xattrs()
+		for _, x := range attrs {
+			acl := x.Name == accessACL || x.Name == defaultACL
+			if acl && d.opt.ACLs || !acl && (d.opt.Xattrs > 0 || d.me.fake) {
+				_ = o.Setxattr(x.Name, x.Value)
+			}
+		}
+	}
+	if times {
+		_ = o.SetTimes(&m.Mtime, nil)
+	}
+	if m.Kind != tree.Symlink {
+		_ = o.Chmod(m.Perm)
+	}
+}
+
+// backUp makes the backup of p.
+func (d *Dest) backUp(p tree.Path, have tree.Meta, deletion bool) error {
+	root, to, err := d.backupPlace(p)
+	if err != nil {
+		return err
+	}
+	do := func(from, at apply.Place) error {
+		if !deletion && d.inPlace() && have.Kind == tree.File { // a link would share what is written
+			return d.copyAside(from, at, have, false)
+		}
+		err := d.aside(from.Object(), at.Object(), deletion)
+		if err == syscall.EISDIR || err == syscall.ENOTEMPTY || err == syscall.EEXIST {
+			if err := d.clearBackup(root, to); err != nil {
+				return err
+			}
+			err = d.aside(from.Object(), at.Object(), deletion)
+		}
+		switch err {
+		case syscall.EXDEV, syscall.EPERM, syscall.EMLINK, syscall.EOPNOTSUPP, syscall.ENOSYS:
+			return d.copyAside(from, at, have, deletion)
+		}
+		return err
+	}
+	if root == d.root {
+		return root.Both(p, to, do)
+	}
+	return d.root.At(p, func(from apply.Place) error {
+		return root.At(to, func(at apply.Place) error { return do(from, at) })
+	})
+}
+
+// aside renames or links an object.
+func (d *Dest) aside(from, to apply.Object, rename bool) error {
+	if !rename {
+		return from.LinkTo(to)
+	}
+	if err := from.RenameTo(to); err != nil {
+		return err
+	}
+	// Between two names of one file the kernel does nothing, and calls it done.
+	if err := from.Unlink(); err != nil && err != syscall.ENOENT {
+		return err
+	}
+	return nil
+}
+
+// clearBackup removes what stands where a backup goes.
+func (d *Dest) clearBackup(root *apply.Root, p tree.Path) error {
+	m, err := root.Reader().Lstat(p)
+	if err != nil || !m.IsDir() {
+		if err == nil {
+			err = root.Remove(p)
+		}
+		if errors.Is(err, syscall.ENOENT) {
+			return nil
+		}
+		return err
+	}
+	prefix := ""
+	if root != d.root {
+		prefix = strings.TrimSuffix(d.opt.BackupDir, "/") + "/"
+	}
+	r := &remover{d: d, root: root, prefix: prefix, how: Removal{MakeRoom: "backup"}, all: true}
+	return r.remove(p, m)
+}
+
+// copyAside makes a backup where a link or a rename is not possible.
+func (d *Dest) copyAside(from, to apply.Place, have tree.Meta, deletion bool) error {
+	switch {
+	case have.Kind == tree.File:
+		if err := d.copyFile(from, to); err != nil {
+			return err
+		}
+	case !deletion && from.Object().RenameTo(to.Object()) == nil:
+		return nil
+	default:
+		var err error
+		if have.Kind == tree.Symlink {
+			target, readErr := from.Object().Readlink()
+			if readErr != nil {
+				return readErr
+			}
+			err = to.Object().Symlink(target)
+		} else {
+			err = to.Object().Mknod(have, 0o600)
+		}
+		if err != nil {
+			return err
+		}
+		d.likeOriginal(from.Object(), to.Object(), true)
+	}
+	if deletion {
+		return from.Object().Unlink()
+	}
+	return nil
+}
+
+// copyFile makes a copy of a regular file, with its attributes.
+func (d *Dest) copyFile(from, to apply.Place) error {
+	src, err := from.Object().Open(syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if m, err := walk.StatFile(src); err != nil || m.Kind != tree.File {
+		return errors.Join(err, walk.ErrNotRegular)
+	}
+	s, err := to.Stage(apply.Staging{Mode: 0o600, Replaces: true})
+	if err != nil {
+		return err
+	}
+	if err := s.CopyFrom(src); err != nil {
+		s.Discard()
+		return err
+	}
+	d.likeOriginal(from.Object(), s.Object(), d.opt.Times)
+	if err := s.Publish(); err != nil {
+		s.Discard()
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package dest
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"lockstep/internal/fs/apply"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/wire"
+)
+
+func sortByIndex(files []*flist.File) {
+	slices.SortFunc(files, func(a, b *flist.File) int { return cmp.Compare(a.Index, b.Index) })
+}
+
+// Basis opens what the blocks of a transfer belong to (rsync-transfer 1.3). An
+// *Error says that the peer may not ask for it; any other that there is no
+// such regular file. Trouble is not told.
+func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error) {
+	p := d.Path(f)
+	alt, fuzzy, inAlt := isAlt(b)
+	switch {
+	case inAlt && alt >= len(d.alts):
+		return nil, invalid(fmt.Sprintf("invalid basis index %d: there are %d alternate directories", alt, len(d.alts)))
+	case b >= wire.BasisFuzzy && d.opt.Fuzzy == 0, fuzzy && d.opt.Fuzzy < 2:
+		return nil, invalid(fmt.Sprintf("fuzzy basis type %d without --fuzzy", b))
+	case d.root == nil:
+		return nil, syscall.ENOENT
+	case b >= wire.BasisFuzzy:
+		name := harmless(xname)
+		if name == "" {
+			return nil, syscall.ENOENT
+		}
+		p = p.Parent().Join(name)
+	}
+	root := d.root
+	switch {
+	case inAlt:
+		root = d.alts[alt].root
+	case b == wire.BasisPartial:
+		root, p = d.partialPlace(f)
+	case b == wire.BasisBackup:
+		var err error
+		if root, p, err = d.backupPlace(p); err != nil {
+			return nil, err
+		}
+	}
+	if root == nil {
+		return nil, syscall.ENOENT
+	}
+	if d.opt.WriteDevices && b == wire.BasisFile {
+		return openDevice(root, p)
+	}
+	return root.Reader().Open(p)
+}
+
+// openDevice opens a regular file or a device.
+func openDevice(root *apply.Root, p tree.Path) (f *os.File, err error) {
+	err = root.At(p, func(at apply.Place) error {
+		m, err := at.Object().Stat()
+		if err == nil && m.Kind != tree.File && !m.Kind.IsDevice() {
+			err = syscall.EINVAL
+		}
+		if err != nil {
+			return err
+		}
+		f, err = at.Object().Open(syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
+		return err
+	})
+	return f, err
+}
+
+// harmless reduces a name from the peer to a relative one without "..".
+func harmless(name string) string {
+	var parts []string
+	for part := range strings.SplitSeq(name, "/") {
+		if part != "" && part != "." && part != ".." && strings.IndexByte(part, 0) < 0 {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "/")
+}

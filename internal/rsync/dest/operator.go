@@ -1,0 +1,181 @@
+package dest
+
+import (
+	"path"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"lockstep/internal/fs/apply"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+)
+
+// names opens directories that the operator names. For a daemon's clients they
+// are names within the module: absolute ones start at its top, ".." stops
+// there, and symlinks are followed as far as they stay inside.
+type names struct {
+	op     walk.Operator
+	base   *walk.Root // where relative names start; nil is the working directory
+	dir    string     // the same, absolute; in a module from its top
+	module *walk.Root // nil outside of modules
+}
+
+// open opens a directory as a Root that goes through symlinks as links says.
+func (n *names) open(name string, links walk.Symlinks) (*walk.Root, error) {
+	if n.module != nil {
+		return n.module.Sub(n.inModule(name), links)
+	}
+	op := n.op
+	if n.base != nil {
+		base, err := n.base.File()
+		if err != nil {
+			return nil, err
+		}
+		defer base.Close()
+		op.Base = base
+	}
+	f, err := op.Open(name, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return walk.NewRoot(f, links)
+}
+
+// inModule is the path of a name from the module's top.
+func (n *names) inModule(name string) tree.Path {
+	return tree.Path(strings.TrimPrefix(path.Clean("/"+n.full(name)), "/"))
+}
+
+// full is a name made absolute, as it stands in messages.
+func (n *names) full(name string) string {
+	if strings.HasPrefix(name, "/") {
+		return name
+	}
+	return join(n.dir, name)
+}
+
+// maxLinks bounds how many symlinks one name leads through.
+const maxLinks = 40
+
+// exists reports whether anything has that name, symlinks followed; nil says
+// that it does.
+func (n *names) exists(name string) error {
+	for range maxLinks {
+		if strings.HasSuffix(name, "/") { // it must be a directory, and is none
+			return syscall.ENOTDIR
+		}
+		dir, base := splitName(name)
+		parent, err := n.open(dir, walk.NoLinks)
+		if err != nil {
+			return err
+		}
+		m, err := parent.Lstat(tree.Path(base))
+		target := ""
+		if err == nil && m.Kind == tree.Symlink {
+			target, err = parent.Readlink(tree.Path(base))
+		}
+		_ = parent.Close()
+		if err != nil || target == "" {
+			return err
+		}
+		if name = target; !strings.HasPrefix(target, "/") {
+			name = join(dir, target)
+		}
+	}
+	return syscall.ELOOP
+}
+
+// splitName is the directory and the last component of a name.
+func splitName(name string) (dir, base string) {
+	name = strings.TrimRight(name, "/")
+	i := strings.LastIndexByte(name, '/')
+	switch {
+	case i < 0:
+		return ".", name
+	case i == 0:
+		return "/", name[1:]
+	}
+	return name[:i], name[i+1:]
+}
+
+// mkdir makes one directory.
+func (n *names) mkdir(name string, perm uint32) error {
+	dir, base := splitName(name)
+	if base == "" || base == "." || base == ".." {
+		return syscall.EEXIST
+	}
+	reader, err := n.open(dir, walk.NoLinks)
+	if err != nil {
+		return err
+	}
+	parent, err := apply.NewRoot(reader, apply.Options{KeepModes: true})
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return parent.At(tree.Path(base), func(at apply.Place) error { return at.Object().Mkdir(perm) })
+}
+
+// missingDirs are the directories that mkdirs would make, the topmost first.
+func (n *names) missingDirs(name string) []string {
+	var todo []string
+	for at := strings.TrimRight(name, "/"); at != "" && at != "."; {
+		r, err := n.open(at, walk.NoLinks)
+		if err == nil {
+			_ = r.Close()
+			break
+		}
+		todo = append([]string{at}, todo...)
+		if !missing(err) {
+			break
+		}
+		if !strings.Contains(at, "/") {
+			break
+		}
+		at, _ = splitName(at)
+	}
+	return todo
+}
+
+// mkdirs makes a directory and the parents that are missing, and tells how many.
+func (n *names) mkdirs(name string, perm uint32) (made int, err error) {
+	for _, dir := range n.missingDirs(name) {
+		switch err := n.mkdir(dir, perm); err {
+		case nil:
+			made++
+		case syscall.EEXIST:
+		default:
+			return made, err
+		}
+	}
+	return made, nil
+}
+
+// operatorDir is a directory that an option names.
+type operatorDir struct {
+	name string // as given; "" is none
+	full string
+	root *apply.Root // nil while it can't be opened
+	err  error       // the reason
+}
+
+func (o *operatorDir) close() {
+	if o.root != nil {
+		_ = o.root.Close()
+		o.root = nil
+	}
+}
+
+// dirOf opens the directory that an option names, if it is there.
+func (n *names) dirOf(name string, opts apply.Options) operatorDir {
+	o := operatorDir{name: name, full: n.full(name)}
+	reader, err := n.open(name, walk.NoLinks)
+	if err == nil {
+		o.root, err = apply.NewRoot(reader, opts)
+	}
+	o.err = err
+	return o
+}

@@ -1,0 +1,203 @@
+package generator
+
+import (
+	"fmt"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/dest"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/wire"
+)
+
+// dirMark says what happened to a listed directory.
+type dirMark uint8
+
+const (
+	lost    dirMark = 1 << iota // what is below is left alone: it is not there, or not ours
+	made                        // it was not there before this run
+	spoiled                     // entries were made or removed in it
+	absent                      // a dry run did not make it: nothing is below
+	blocked                     // something else stands there and stays
+)
+
+// child makes a directory that is met in the list of its parent, so that the
+// parent's time is settled when that list is finished. Everything else waits
+// for the directory's own list (rsync-filelist 2.5).
+func (g *run) child(l *list, f *flist.File, i int) {
+	if g.dirs[l.Dir]&absent != 0 && f != l.Dir {
+		g.dirs[f] |= absent
+	}
+	if f == l.Dir || g.dirs[l.Dir]&blocked != 0 || g.dry || !g.opt.Times || g.opt.OmitDirTimes || f.Implied && !g.opt.ImpliedDirs {
+		return
+	}
+	if g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) {
+		return
+	}
+	have, err := g.scout.at(l, i)
+	if err != nil || have.Kind == tree.Dir || have.Kind == tree.Missing && g.opt.Existing {
+		return
+	}
+	if have.Kind != tree.Missing && (g.opt.IgnoreExisting || !g.makeRoom(l, f, have)) {
+		if !g.opt.IgnoreExisting {
+			g.lose(f)
+		}
+		return
+	}
+	g.mkdir(l, f)
+}
+
+// directory gives a directory its whole treatment (4.1 step 8). ndx names it in
+// reports; in an incremental session l is its own list.
+func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, statErr error) {
+	g.debug(option.DebugGenr, 1, fmt.Sprintf("recv_generator(%s,%d)", g.name(f), ndx))
+	if f.Implied && !g.opt.ImpliedDirs || g.dirs[f]&lost != 0 {
+		return
+	}
+	if g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) {
+		g.text(wire.CodeErrorXfer, fmt.Sprintf("ERROR: daemon refused to receive directory \"%s\"", g.name(f)))
+		g.lose(f)
+		return
+	}
+	if statErr != nil || g.dirs[f]&absent != 0 {
+		have = &dest.Found{} // making it tells what is wrong
+	}
+	early := g.dirs[f]&made != 0
+	switch {
+	case g.opt.Existing && have.Kind == tree.Missing:
+		g.skipped("not creating new directory \"" + g.name(f) + "\"")
+		g.dirs[f] |= lost
+		return
+	case g.opt.IgnoreExisting && have.Kind != tree.Missing && have.Kind != tree.Dir:
+		g.exists(f, have)
+		if have.Kind != tree.Symlink {
+			g.dirs[f] |= blocked
+		}
+		return
+	case have.Kind != tree.Missing && have.Kind != tree.Dir && !g.makeRoom(l, f, have):
+		g.lose(f)
+		return
+	}
+	g.reportDir(f, ndx, have, early)
+	if have.Kind == tree.Missing {
+		if g.dry {
+			g.dirs[f] |= absent
+		} else if !g.mkdir(l, f) {
+			return
+		}
+	}
+	if early {
+		have = &dest.Found{}
+	}
+	changed, err := g.d.SetAttrs(f, have)
+	g.did(err)
+	if changed {
+		g.changed()
+		if g.p.Server && g.p.Protocol < 29 && g.info(option.InfoName) > 0 {
+			g.text(wire.CodeInfo, g.name(f)+"/")
+		}
+	}
+	if g.narrow(f) {
+		g.spoil(f)
+	}
+	g.sweepDir(l, f, have)
+}
+
+// reportDir reports a directory before anything is done to it.
+func (g *run) reportDir(f *flist.File, ndx int32, have *dest.Found, early bool) {
+	if have.Kind == tree.Dir && !early {
+		g.report(f, ndx, have, 0, nil)
+		return
+	}
+	none := dest.Found{}
+	if g.d.Alts() > 0 {
+		if m := g.d.BestAlt(f); m.Level > dest.NoMatch {
+			flags := wire.ItemLocalChange
+			if m.Level == dest.SameAll {
+				flags |= wire.ItemMatchedAlt
+			}
+			g.report(f, ndx, &m.Found, flags, nil)
+			return
+		}
+	}
+	g.report(f, ndx, &none, wire.ItemLocalChange, nil)
+}
+
+// mkdir makes a directory; its attributes are set later. Without it what is
+// below is lost.
+func (g *run) mkdir(l *list, f *flist.File) bool {
+	g.changed()
+	if !g.did(g.d.Mkdir(f)) {
+		g.lose(f)
+		return false
+	}
+	g.dirs[f] |= made
+	g.spoilParent(l, f)
+	return true
+}
+
+// lose gives up a directory and what is below.
+func (g *run) lose(f *flist.File) {
+	g.dirs[f] |= lost
+	if f.Content || g.inc {
+		g.text(wire.CodeErrorXfer, "*** Skipping any contents from this failed directory ***")
+	}
+}
+
+// spoil notes that the time of a directory, or its mode, must be put right once
+// its contents are done (rsync-transfer 1.12).
+func (g *run) spoil(dir *flist.File) {
+	if g.dry || g.dirs[dir]&spoiled != 0 || g.d.Single() {
+		return
+	}
+	g.dirs[dir] |= spoiled
+	if !g.inc || g.timing == delay {
+		g.touched = append(g.touched, dir)
+	}
+}
+
+// spoilParent notes that the directory that holds f gets or loses an entry. l is
+// a list that f is in, or its own.
+func (g *run) spoilParent(l *list, f *flist.File) {
+	if dir := g.holder(l, f); dir != nil {
+		g.spoil(dir)
+	}
+}
+
+// holder is the directory that holds f, nil if it is not listed.
+func (g *run) holder(l *list, f *flist.File) *flist.File {
+	switch {
+	case !g.inc:
+		dir, _ := g.kin.dir(f)
+		return dir
+	case l.Dir == f:
+		return nil
+	}
+	return l.Dir
+}
+
+// leave ends the treatment of a list's directory.
+func (g *run) leave(l *list) {
+	if l.Dir == nil {
+		return
+	}
+	if g.dirs[l.Dir]&(spoiled|lost) == spoiled && g.timing != delay {
+		g.touchUp(l.Dir)
+	}
+	delete(g.dirs, l.Dir)
+}
+
+// touchAll puts right all directories that wait for it.
+func (g *run) touchAll() {
+	for _, dir := range g.touched {
+		g.touchUp(dir)
+	}
+	g.touched = nil
+}
+
+// touchUp puts right the times and the mode of a directory. Trouble was told.
+func (g *run) touchUp(dir *flist.File) { g.did(g.d.TouchUp(dir)) }
+
+// narrow reports whether a directory must stay more open than it is to be while
+// we work in it.
+func (g *run) narrow(f *flist.File) bool { return !g.root && f.Meta.Perm&0o700 != 0o700 }

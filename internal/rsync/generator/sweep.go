@@ -1,0 +1,163 @@
+package generator
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"lockstep/internal/fs/filter"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/dest"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/wire"
+)
+
+// sweeper is what deletion keeps from one directory to the next.
+type sweeper struct {
+	listed map[string]struct{} // names in the directory at hand
+	dev    uint64              // file system of the last top directory, for -x
+	hasDev bool
+	later  []tree.Path // --delete-delay
+	names  []walk.Name // buffer
+}
+
+// sweepAll deletes in all content directories (--delete-before, --delete-after).
+func (g *run) sweepAll(l *list) {
+	for _, f := range l.Order {
+		if f.Dup || f.Meta.Kind != tree.Dir || !f.Content || g.dirs[f]&lost != 0 {
+			continue
+		}
+		if f.Top {
+			g.debug(option.DebugDel, 1, "deleting in "+g.name(f))
+		}
+		have, err := g.d.Stat(f)
+		if err == nil && have.Kind == tree.Dir {
+			g.sweepOne(l, f, &have)
+		}
+	}
+}
+
+// sweepDir deletes in a directory when its turn has come.
+func (g *run) sweepDir(l *list, f *flist.File, have *dest.Found) {
+	if (g.timing == during || g.timing == delay) && have.Kind == tree.Dir && g.dirs[f]&made == 0 {
+		g.sweepOne(l, f, have)
+	}
+}
+
+// sweepOne deletes in directory f what is not listed (rsync-filelist 8), from
+// the last name to the first.
+func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
+	if f.Top {
+		g.sweep.dev, g.sweep.hasDev = have.Dev, true
+	}
+	if !f.Content || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
+		return
+	}
+	if g.result.IOError&ioGeneral != 0 && !g.opt.IgnoreErrors {
+		if !g.saidIO {
+			g.saidIO = true
+			g.text(wire.CodeInfo, "IO error encountered -- skipping file deletion")
+		}
+		return
+	}
+	dir := g.d.Path(f)
+	names, err := g.d.Names(dir, g.sweep.names[:0])
+	g.sweep.names = names
+	if err != nil {
+		// Without the names there is no telling what else was not seen.
+		g.result.IOError |= ioGeneral
+		g.d.Tell("opendir "+g.d.FullName(dir)+" failed", err)
+		return
+	}
+	g.list(l, f)
+	keep := g.p.Scope.ChildProtected(dir, false)
+	slices.SortFunc(names, func(a, b walk.Name) int {
+		return flist.CompareSiblings(g.p.Protocol, b.Name, b.Dir, a.Name, a.Dir)
+	})
+	names = slices.DeleteFunc(names, func(n walk.Name) bool {
+		g.explain(dir.Join(n.Name), n.Dir)
+		_, listed := g.sweep.listed[n.Name]
+		return listed || keep(n.Name, n.Dir) || g.p.Refused != nil && g.p.Refused(dir.Join(n.Name), n.Dir)
+	})
+	for _, n := range names {
+		p := dir.Join(n.Name)
+		if g.timing == delay {
+			g.sweep.later = append(g.sweep.later, p)
+			g.spoil(f)
+		} else if g.removeExtra(p) {
+			g.spoil(f)
+		}
+	}
+}
+
+// explain says which rule decides about a name.
+func (g *run) explain(p tree.Path, isDir bool) {
+	if g.opt.Debug[option.DebugFilter] == 0 {
+		return
+	}
+	v := g.p.Scope.Explain(filter.Receiver, p, isDir)
+	if v.Rule == nil {
+		return
+	}
+	verb, what := "risking", "file"
+	if v.Excluded {
+		verb = "protecting"
+	}
+	if isDir {
+		what = "directory"
+	}
+	_, pattern, _ := strings.Cut(v.Rule.String(), " ")
+	g.text(wire.CodeInfo, fmt.Sprintf("[generator] %s %s %s because of pattern %s", verb, what, p, pattern))
+}
+
+// removeExtra removes what has no business to be at p.
+func (g *run) removeExtra(p tree.Path) bool {
+	have, err := g.d.StatPath(p)
+	if err != nil {
+		g.d.Tell("delete_file: stat "+g.d.FullName(p)+" failed", err)
+		return false
+	}
+	return have.Exists() && g.remove(p, have.Meta, dest.Removal{})
+}
+
+// list makes the set of the names that directory f is to have.
+func (g *run) list(l *list, f *flist.File) {
+	if g.sweep.listed == nil {
+		g.sweep.listed = make(map[string]struct{})
+	}
+	clear(g.sweep.listed)
+	add := func(f *flist.File) {
+		if !f.Dup {
+			g.sweep.listed[f.Path.Base()] = struct{}{}
+		}
+	}
+	if !g.inc {
+		if g.kin == nil {
+			g.kin = newKin(l)
+		}
+		g.kin.held(f, add)
+		return
+	}
+	for _, f := range l.Files {
+		add(f)
+	}
+}
+
+// deleteLate does the deletions that come after the last phase.
+func (g *run) deleteLate() {
+	switch g.timing {
+	case delay:
+		for _, p := range g.sweep.later {
+			g.removeExtra(p)
+		}
+		g.sweep.later = nil
+	case after:
+		if g.d.Single() {
+			return
+		}
+		g.p.Scope.Forget(tree.Root) // merge files may have arrived
+		g.sweepAll(g.open[0])
+	}
+}

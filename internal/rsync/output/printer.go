@@ -1,0 +1,221 @@
+package output
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/wire"
+)
+
+// Config is what a Printer shows things by.
+type Config struct {
+	Opt      *option.Set
+	Out, Err io.Writer // the standard output and standard error
+	Log      *Log      // --log-file; nil is none
+	Local    bool      // a local copy
+	Charset  Charset   // of the terminal; --8-bit-output is seen to here
+	Terminal bool      // Out is a terminal: lines are not held back
+	// Background tells that the terminal belongs to somebody else, who is not to
+	// be disturbed by progress; nil is never.
+	Background func() bool
+	Now        func() time.Time // nil is time.Now
+}
+
+// Printer is the Talk of a client: its terminal and its log file. It may be used
+// from any goroutine. Close it at the end.
+type Printer struct {
+	c       Config
+	charset Charset
+	flush   bool      // after every line
+	info    io.Writer // where info goes: out, or the standard error with --stderr=all
+	format  *Format   // of updated items; nil is none
+	logged  *Format
+	scene   Scene
+
+	mu      sync.Mutex
+	out     *bufio.Writer
+	meter   *meter // nil is no progress
+	newline bool   // a progress line is not ended yet
+	buf     []byte
+}
+
+// outBuffer is how much output is held back at most, in bytes.
+const outBuffer = 32 << 10
+
+// NewPrinter returns a Printer.
+func NewPrinter(c Config) *Printer {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	o := c.Opt
+	p := &Printer{
+		c: c, charset: c.Charset,
+		flush: o.Outbuf == 'N' || o.Outbuf == 'L' || o.Outbuf == 0 && c.Terminal,
+		out:   bufio.NewWriterSize(c.Out, outBuffer),
+		scene: Scene{Times: o.Times, Local: c.Local, Pid: os.Getpid()},
+	}
+	p.info = p.out
+	if o.Stderr == 'a' {
+		p.info = c.Err
+	}
+	if o.EightBit {
+		p.charset = Bytes
+	}
+	if o.HasOutFormat || o.OutFormat != "" {
+		p.format = ParseFormat(o.OutFormat)
+	}
+	if c.Log != nil && o.LogFormat != "" {
+		p.logged = ParseFormat(o.LogFormat)
+	}
+	if level := o.Info[option.InfoProgress]; level > 0 && o.Quiet == 0 {
+		p.meter = &meter{total: level > 1, human: o.HumanReadable}
+	}
+	return p
+}
+
+// Text implements Talk.
+func (p *Printer) Text(code wire.Code, text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if code != wire.CodeClient && p.c.Log != nil {
+		p.c.Log.Line(text)
+	}
+	switch code {
+	case wire.CodeLog:
+	case wire.CodeClient:
+		if p.c.Opt.Quiet == 0 {
+			p.write(p.info, text)
+		}
+	case wire.CodeInfo:
+		if p.c.Opt.Quiet == 0 {
+			p.line(p.info, text)
+		}
+	default:
+		p.line(p.c.Err, text)
+	}
+}
+
+// line writes a line with its control bytes escaped.
+func (p *Printer) line(to io.Writer, text string) {
+	p.buf = append(Escape(p.buf[:0], text, p.charset), '\n')
+	p.write(to, string(p.buf))
+}
+
+// write writes a text as it is. Progress that stands in the way is ended, and
+// what is held back for the standard output comes before an error.
+func (p *Printer) write(to io.Writer, text string) {
+	if p.newline {
+		p.newline = false
+		_, _ = p.out.WriteString("\n")
+	}
+	if to != io.Writer(p.out) {
+		_ = p.out.Flush()
+	}
+	_, _ = io.WriteString(to, text)
+	if p.flush {
+		_ = p.out.Flush()
+	}
+}
+
+// Item implements Talk.
+func (p *Printer) Item(e *Event, before bool) {
+	transfer := e.Flags&wire.ItemTransfer != 0
+	if transfer && before && p.meter != nil {
+		p.mu.Lock()
+		p.meter.begin(p.c.Now())
+		p.mu.Unlock()
+	}
+	if p.c.Opt.Quiet == 0 && p.format != nil && p.due(p.format, e, before) {
+		p.mu.Lock()
+		p.line(p.info, p.expand(p.format, e))
+		p.mu.Unlock()
+	}
+	if p.logged != nil && p.due(p.logged, e, before) {
+		p.mu.Lock()
+		p.c.Log.Line(p.expand(p.logged, e))
+		p.mu.Unlock()
+	}
+}
+
+// due decides whether an event is shown, and at which of its two calls (5.2,
+// 5.3).
+func (p *Printer) due(f *Format, e *Event, before bool) bool {
+	if e.Flags&wire.ItemTransfer != 0 {
+		return before != f.Late()
+	}
+	significant := e.Flags&wire.ItemSignificant != 0
+	named := e.HasXname && e.Leader != ""
+	switch {
+	case before:
+		return false
+	case named:
+		return true
+	case f.Has('i') && (significant || p.c.Opt.Itemize > 1 || p.c.Opt.Info[option.InfoName] > 1):
+		return true
+	}
+	return significant && (e.Flags&wire.ItemLocalChange != 0 || e.Meta.IsDir())
+}
+
+func (p *Printer) expand(f *Format, e *Event) string {
+	p.scene.Now = p.c.Now()
+	return string(f.Expand(nil, e, &p.scene))
+}
+
+// Deleted implements Talk.
+func (p *Printer) Deleted(name tree.Path, dir bool) {
+	e := &Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: tree.File}}
+	if dir {
+		e.Meta.Kind = tree.Dir
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.c.Opt.Quiet == 0 && (p.format != nil || p.c.Opt.Info[option.InfoDel] > 0) {
+		p.line(p.info, p.deletion(p.format, e))
+	}
+	if p.c.Log != nil && p.logged != nil {
+		p.c.Log.Line(p.deletion(p.logged, e))
+	}
+}
+
+// deletion is the line of what was deleted: in a format that can tell that it
+// was, else in words.
+func (p *Printer) deletion(f *Format, e *Event) string {
+	if f != nil && (f.Has('i') || f.Has('o')) {
+		return p.expand(f, e)
+	}
+	return "deleting " + e.name()
+}
+
+// Progress implements Talk.
+func (p *Printer) Progress(state Progress, done bool) {
+	if p.meter == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	line := p.meter.update(state, done, p.c.Now())
+	if line == "" || !done && p.c.Background != nil && p.c.Background() {
+		return
+	}
+	p.newline = line[len(line)-1] != '\n'
+	_, _ = io.WriteString(p.info, line)
+	_ = p.out.Flush()
+}
+
+// Close writes what was held back.
+func (p *Printer) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.newline {
+		p.newline = false
+		_, _ = io.WriteString(p.info, "\n")
+	}
+	return p.out.Flush()
+}
+
+var _ Talk = (*Printer)(nil)

@@ -1,0 +1,477 @@
+package sender
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"lockstep/internal/fs/filter"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/wire"
+)
+
+// arguments is what a lister of Sources keeps from one argument to the next.
+type arguments struct {
+	base    string    // the directory of --files-from
+	last    tree.Path // the parent of the argument before, as it was listed
+	implied int       // incremental: the number in kids of the directory that argument leads through, -1 without
+	dot     bool      // "." was listed because names began with "./"
+	held    *walk.Dir // the directory that the last argument was found in
+	heldIn  where
+}
+
+// found is what an argument turned out to be.
+type found struct {
+	path  tree.Path // in the list; "/." is the root with --relative
+	where where
+	entry tree.Entry
+	extra *extra
+}
+
+// incremental reports whether there is a list for each directory.
+func (l *lister) incremental() bool { return l.src.params.Compat.Has(wire.IncRecurse) }
+
+// sources sends the only list of what the arguments name, or the first one.
+func (l *lister) sources() error {
+	s := l.src.job.Sources
+	l.voice.begin(l.incremental())
+	l.enc.Begin()
+	l.implied = -1
+	defer l.drop()
+	var err error
+	if s.Names == nil {
+		for _, arg := range s.Args {
+			if err := l.argument(arg); err != nil {
+				return err
+			}
+		}
+	} else if err = l.names(); err != nil {
+		return err
+	}
+	if !l.incremental() {
+		l.end()
+		l.eof = true
+		l.voice.listed(l.entries)
+		return nil
+	}
+	l.endNumbered(tree.Root)
+	return nil
+}
+
+// drop gives the held directory back.
+func (l *lister) drop() {
+	if l.held != nil {
+		l.held.Close()
+		l.held = nil
+	}
+}
+
+// names lists what --files-from names.
+func (l *lister) names() error {
+	l.base = l.src.job.Sources.Args[0]
+	if _, err := l.place(&argument{}); err != nil {
+		return &Error{Code: exitFiles, Text: l.voice.failure("change_dir", l.src.raw(l.base), err)}
+	}
+	for {
+		name, err := l.src.job.Sources.Names()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := l.argument(sanitized(name)); err != nil {
+			return err
+		}
+		if err := l.src.ctx.Err(); err != nil {
+			return err
+		}
+	}
+}
+
+// argument lists what one argument names. Its error ends the run.
+func (l *lister) argument(text string) error {
+	opt := l.src.params.Opt
+	a, err := parseArgument(text, opt.Relative)
+	if err != nil {
+		return err
+	}
+	w, err := l.place(&a)
+	if err != nil {
+		l.ioError |= IOErrorGeneral
+		l.voice.trouble("change_dir", l.src.raw(joined(l.base, a.dir)), err)
+		return nil
+	}
+	if a.dotRoot && !l.dot {
+		l.dot = true
+		l.last = tree.Root
+		l.parent(tree.Root, w)
+	}
+	f, err := l.look(&a, w)
+	if err != nil {
+		return l.notFound(&a, w, err)
+	}
+	isDir := f.entry.Meta.IsDir()
+	if isDir && !opt.Recurse && !opt.Dirs {
+		l.voice.say(wire.CodeInfo, "skipping directory %s", shown(f.path))
+		return nil
+	}
+	if a.name != tree.Root && l.excluded(f.path, w, isDir) {
+		return nil
+	}
+	f.where.device = f.entry.Meta.Dev
+	if l.through(&a, f.path, f.where) {
+		return nil
+	}
+	return l.emit(&a, f)
+}
+
+// shown is a path of the list as it is printed.
+func shown(p tree.Path) string {
+	if p == tree.Root {
+		return "."
+	}
+	return string(p)
+}
+
+// raw is how messages call a directory as it was given.
+func (s *source) raw(dir string) string { return joined(s.job.Sources.Name, dir) }
+
+// place is the directory that an argument is relative to.
+func (l *lister) place(a *argument) (where, error) {
+	s := l.src
+	dir, prefix := joined(l.base, a.dir), tidy(a.dir)
+	switch {
+	case l.base != "" && a.dir == "":
+		dir = l.base
+	case a.absolute():
+		dir, prefix = "/", ""
+	}
+	last := len(s.origins) - 1
+	if last >= 0 && s.origins[last].dir == dir && s.origins[last].prefix == prefix {
+		return where{origin: s.origins[last], number: int32(last)}, nil
+	}
+	label := s.job.Sources.labelOf(dir)
+	o := &origin{dir: dir, prefix: prefix, label: label, held: s.held}
+	if s.job.Sources.Guard != nil {
+		o.guard = tree.Path(strings.Trim(label, "/"))
+		if o.guard != tree.Root && s.job.Sources.Guard.Hidden(o.guard, true) {
+			return where{}, syscall.ENOENT
+		}
+	}
+	err := o.use(func(r *walk.Root) error {
+		_, err := r.Lstat(tree.Root) // not allowed without permission to enter
+		return err
+	})
+	if err != nil {
+		return where{}, err
+	}
+	o.scope = s.scopeOf(o)
+	s.origins = append(s.origins, o)
+	return where{origin: o, number: int32(len(s.origins) - 1)}, nil
+}
+
+// tidy is a path without empty components and dots.
+func tidy(p string) string {
+	var parts []string
+	for part := range strings.SplitSeq(p, "/") {
+		if part != "" && part != "." {
+			parts = append(parts, part)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// look looks at what an argument names.
+func (l *lister) look(a *argument, w where) (found, error) {
+	f := found{path: a.name, where: w}
+	if a.name == "/" {
+		f.path = "/."
+	}
+	if p := w.origin.below(f.path); p == tree.Root {
+		meta, x, err := l.src.directory(f.path, &f.where)
+		f.entry, f.extra = tree.Entry{Meta: meta}, x
+		return f, err
+	}
+	dir, err := l.parentDir(f.path, &f.where)
+	if err != nil {
+		return f, err
+	}
+	var note string
+	f.entry, f.extra, note, err = l.src.lookUp(dir, f.path, a.slash)
+	if note != "" {
+		l.voice.say(wire.CodeInfo, "%s", note)
+	}
+	if err != nil {
+		return f, err
+	}
+	if f.extra.followed && f.entry.Meta.IsDir() {
+		f.where.through = true
+	}
+	return f, nil
+}
+
+// parentDir is the directory that a path of the list lies in; where it leads
+// through symlinks, w says so afterwards. It is held until the next one.
+func (l *lister) parentDir(p tree.Path, w *where) (*walk.Dir, error) {
+	at := p.Parent()
+	if l.held != nil && l.heldIn.origin == w.origin && l.held.Path() == w.origin.below(at) {
+		w.through = l.heldIn.through
+		return l.held, nil
+	}
+	l.drop()
+	dir, err := w.dir(at)
+	if err != nil && !w.through {
+		through := *w
+		through.through = true
+		if dir, err = through.dir(at); err == nil {
+			*w = through
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.held, l.heldIn = dir, *w
+	return dir, nil
+}
+
+// lookUp is the entry of one path that lies in dir, with what the list carries
+// of it. slash says that a symlink to a directory stands for that.
+func (s *source) lookUp(dir *walk.Dir, p tree.Path, slash bool) (e tree.Entry, x *extra, note string, err error) {
+	e.Name = p.Base()
+	if e.Meta, err = dir.Lstat(e.Name); err != nil {
+		return e, nil, "", err
+	}
+	var target tree.Meta
+	if e.Meta.Kind == tree.Symlink {
+		target, note, err = s.referent(dir, p, e.Name)
+		switch {
+		case err != nil && s.params.Opt.CopyLinks: // it is as if it were not there
+			return e, nil, "", unwrapped(err)
+		case err != nil:
+			return e, nil, note, err
+		case slash && !target.Exists():
+			if m, err := dir.StatFollowing(e.Name); err == nil && m.IsDir() {
+				target = m
+			}
+		}
+		if target.Exists() {
+			e.Meta = target
+		}
+	}
+	l := dirListing{path: p.Parent(), entries: []tree.Entry{e}, where: where{device: e.Meta.Dev}}
+	l.own(0).followed = target.Exists()
+	s.disguise(dir, &l)
+	s.addExtras(dir, &l)
+	if len(l.faults) > 0 {
+		return e, nil, "", l.faults[0].err
+	}
+	return l.entries[0], l.extras[0], note, nil
+}
+
+// unwrapped is the system error in err, if there is one.
+func unwrapped(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return errno
+	}
+	return err
+}
+
+// directory is the metadata of a directory that a path of the list leads to,
+// through symlinks if need be, which w says afterwards.
+func (s *source) directory(p tree.Path, w *where) (tree.Meta, *extra, error) {
+	dir, err := w.dir(p)
+	if err != nil && !w.through {
+		through := *w
+		through.through = true
+		if dir, err = through.dir(p); err == nil {
+			*w = through
+		}
+	}
+	if err != nil {
+		return tree.Meta{}, nil, err
+	}
+	defer dir.Close()
+	return s.itself(dir)
+}
+
+// itself is the metadata of an open directory.
+func (s *source) itself(dir *walk.Dir) (tree.Meta, *extra, error) {
+	fd, err := dir.Acquire()
+	if err != nil {
+		return tree.Meta{}, nil, err
+	}
+	defer dir.Release()
+	meta, times, err := walk.StatTimesAt(fd, "")
+	if err != nil {
+		return meta, nil, err
+	}
+	x := &extra{times: times}
+	e := tree.Entry{Meta: meta}
+	opt := s.params.Opt
+	if opt.ACLs || opt.Xattrs > 0 || opt.FakeSuper {
+		attrs, err := walk.XattrsAt(fd, ".")
+		if err != nil {
+			return meta, x, err
+		}
+		if opt.FakeSuper {
+			e.Meta, _ = unfaked(e.Meta, attrs)
+		}
+		if opt.ACLs || opt.Xattrs > 0 {
+			if err := s.setAttributes(x, &e.Meta, attrs); err != nil {
+				return meta, x, err
+			}
+		}
+	}
+	s.alter(dir, &e)
+	return e.Meta, x, nil
+}
+
+// excluded reports whether the filter hides an argument.
+func (l *lister) excluded(p tree.Path, w where, isDir bool) bool {
+	o := w.origin
+	at := o.below(p)
+	if g := l.src.guard(); g != nil && g.Hidden(at.Under(o.guard), isDir) {
+		return true
+	}
+	if o.scope == nil {
+		return false
+	}
+	v := o.scope.ExplainChild(filter.Sender, at.Parent())(at.Base(), isDir)
+	if l.src.params.Opt.Debug[option.DebugFilter] > 0 {
+		if text := verdictText(v, p, isDir); text != "" {
+			l.voice.say(wire.CodeInfo, "%s", text)
+		}
+	}
+	return v.Excluded
+}
+
+// notFound deals with an argument that could not be looked at (section 3.6).
+func (l *lister) notFound(a *argument, w where, err error) error {
+	opt := l.src.params.Opt
+	missing := errors.Is(err, syscall.ENOENT)
+	switch {
+	case missing && opt.DeleteMissingArgs:
+		return l.missingArgument(a, w)
+	case missing && opt.IgnoreMissingArgs:
+	case errors.Is(err, errNoReferent):
+		l.ioError |= l.voice.unlisted(a.name, w.origin.full(a.name), err)
+	default:
+		if !missing {
+			l.ioError |= IOErrorGeneral
+		}
+		l.voice.trouble("link_stat", w.origin.full(a.name), err)
+	}
+	return nil
+}
+
+// missingArgument has the peer remove what is not there.
+func (l *lister) missingArgument(a *argument, w where) error {
+	if a.name == tree.Root || l.excluded(a.name, w, false) || l.through(a, a.name, w) {
+		return nil
+	}
+	l.add(&flist.Entry{Dir: above(a.name), Name: lastPart(a.name)}, w, false)
+	return nil
+}
+
+// emit lists what was found, in the list of its parent.
+func (l *lister) emit(a *argument, f found) error {
+	opt := l.src.params.Opt
+	ent := flist.Entry{Dir: above(f.path), Name: lastPart(f.path), Meta: f.entry.Meta}
+	f.extra.fill(&ent)
+	ent.Top = true
+	isDir := f.entry.Meta.IsDir()
+	oneLevel := isDir && !opt.Recurse && a.slash
+	if isDir && !opt.Recurse && !oneLevel {
+		ent.Top, ent.NoContent = false, true
+	}
+	if !l.add(&ent, f.where, f.extra.followed) || !isDir {
+		return nil
+	}
+	switch {
+	case oneLevel:
+		return l.contents(f, false)
+	case !opt.Recurse:
+	case !l.incremental():
+		if err := l.contents(f, true); err != nil {
+			return err
+		}
+		return l.descend()
+	case f.where.origin.below(f.path) == tree.Root:
+		return l.contents(f, true)
+	default:
+		l.remember(ent.Name, f)
+	}
+	return nil
+}
+
+// remember notes that the contents of the directory just added are to be listed.
+func (l *lister) remember(name string, f found) {
+	l.kids = append(l.kids, kid{
+		entry: tree.Entry{Name: name, Meta: f.entry.Meta}, own: f.where,
+		parts: []part{{where: f.where, content: true}},
+		at:    int32(len(l.facts) - 1), set: l.enc.LastXattrSet(),
+	})
+}
+
+// contents lists what is in a directory that was found, and notes what is to be
+// listed of its subdirectories.
+func (l *lister) contents(f found, deep bool) error {
+	d, err := l.read(f.path, f.where)
+	if err != nil {
+		return err
+	}
+	l.complain(d)
+	switch {
+	case !deep:
+		for i := range d.entries {
+			d.fill(&l.ent, i)
+			l.ent.NoContent = l.ent.Meta.IsDir()
+			l.add(&l.ent, d.where, d.extra(i).followed)
+		}
+	case l.incremental():
+		l.kids = append(l.kids, l.unnumbered(d)...)
+	default:
+		l.members(d)
+	}
+	return nil
+}
+
+// complain says what went wrong in a directory, and what else there is to say.
+func (l *lister) complain(d *dirListing) {
+	for _, note := range d.notes {
+		l.voice.say(wire.CodeInfo, "%s", note)
+	}
+	switch {
+	case d.err == nil:
+	case errors.Is(d.err, syscall.ENOENT):
+		l.ioError |= IOErrorVanished
+		l.voice.gone("directory", d.where.origin.full(d.path))
+	default:
+		l.ioError |= IOErrorGeneral
+		l.voice.trouble("opendir", d.where.origin.full(d.path), d.err)
+	}
+	for _, f := range d.faults {
+		l.ioError |= l.voice.unlisted(f.path, d.where.origin.full(f.path), f.err)
+	}
+}
+
+// read has one directory read, now.
+func (l *lister) read(path tree.Path, w where) (*dirListing, error) {
+	s := newScan(path, part{where: w, content: true})
+	l.scan.jobs <- s
+	if err := l.await(s.done); err != nil {
+		return nil, err
+	}
+	d := &s.dirs[0]
+	if l.src.careful && errors.Is(d.err, fs.ErrNotExist) {
+		l.onFault(path, d.err)
+	}
+	return d, nil
+}

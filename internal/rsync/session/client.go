@@ -1,0 +1,274 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"lockstep/internal/fs/filter"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
+	"lockstep/internal/rsync/wire"
+)
+
+// Client is one command of rsync as its user started it: it finds out what its
+// arguments mean, reaches the other end and runs our half of the transfer.
+type Client struct {
+	Opt  *option.Set // parsed; Opt.Args are the sources and the destination
+	Argv []string    // the words as given, argv[0] first: the script of --write-batch repeats them
+
+	// Talk shows everything that is said: what roles and peer say, modules,
+	// the message of the day, statistics and, last, the line of the exit code.
+	Talk output.Talk
+
+	Stdin  io.Reader           // for what an option reads from "-"
+	Stderr io.Writer           // of the remote shell
+	Getenv func(string) string // nil is os.Getenv
+
+	// Password asks the user for a password when neither an option nor the
+	// environment has it; nil gives none.
+	Password func(prompt string) (string, error)
+}
+
+// Run does it. The error is nil or an *Error, about which everything has been
+// said; the caller only exits with its Code. ctx ends with the cause
+// ErrSignal for the exit code 20.
+func (c *Client) Run(ctx context.Context) (*output.Stats, error) {
+	r := &errand{Client: c, begun: time.Now(), talk: &witness{Talk: c.Talk}, role: "client"}
+	if r.Getenv == nil {
+		r.Getenv = os.Getenv
+	}
+	if !c.Opt.StopAt.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadlineCause(ctx, c.Opt.StopAt, errStop)
+		defer cancel()
+	}
+	return r.run(ctx)
+}
+
+// errStop is the end by --stop-at.
+var errStop error = &fatal{ExitTimeout, "stopping at requested limit"}
+
+// errand is one Run of a Client.
+type errand struct {
+	*Client
+	begun time.Time
+	talk  *witness
+	role  string // in the line of the exit code
+	ops   *option.Operands
+	rules *filter.Rules
+	op    operator
+}
+
+func (r *errand) run(ctx context.Context) (*output.Stats, error) {
+	err := r.prepare()
+	if err != nil {
+		return nil, r.refuse(err)
+	}
+	switch {
+	case r.Opt.ReadBatch != "":
+		return r.batch(ctx)
+	case r.ops.Push || r.ops.Pull:
+		return r.remote(ctx)
+	}
+	return r.local(ctx)
+}
+
+// prepare reads what the command line names, before anything is connected.
+func (r *errand) prepare() error {
+	r.op = operator{opt: r.Opt, stdin: r.Stdin, env: r.Getenv}
+	var err error
+	if r.rules, err = r.op.rules(); err != nil {
+		return err
+	}
+	if _, _, _, err = chosenSums(r.Opt.ChecksumChoice); err != nil {
+		return err
+	}
+	if _, _, err = chosenMethod(r.Opt); err != nil {
+		return err
+	}
+	if r.ops, err = r.Opt.Operands(); err != nil {
+		return err
+	}
+	r.role = "sender"
+	if r.ops.Pull {
+		r.role = "Receiver"
+	}
+	return nil
+}
+
+// refuse says why nothing was begun.
+func (r *errand) refuse(err error) error {
+	role := r.role
+	var bad *option.Error
+	if errors.As(err, &bad) && bad.Role != "" {
+		role = bad.Role
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		r.talk.Text(wire.CodeError, line)
+	}
+	code := exitCode(transfer, err)
+	r.talk.Text(wire.CodeError, ExitLine(code, role))
+	return ended(code, ready, err)
+}
+
+// newEnd is our end of a session.
+func (r *errand) fill(e *end) {
+	e.op, e.rules, e.talk = r.op, r.rules, r.talk
+}
+
+// finish says what came of the transfer. code is that of the other half, a
+// remote shell or the server of a local copy.
+func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*output.Stats, error) {
+	if stats != nil {
+		stats.Elapsed = time.Since(r.begun)
+	}
+	if err != nil {
+		return stats, ended(max(e.giveUp(err), 1), transfer, err)
+	}
+	if stats != nil {
+		for _, line := range stats.Lines(r.Opt) {
+			r.talk.Text(wire.CodeInfo, line)
+		}
+		r.talk.Text(wire.CodeLog, stats.LogLine())
+	}
+	code := max(e.verdict(), other)
+	if code != 0 {
+		grade := wire.CodeError
+		if code == ExitVanished {
+			grade = wire.CodeWarning
+		}
+		r.talk.Text(grade, ExitLine(code, e.role))
+	}
+	return stats, ended(code, goodbye, nil)
+}
+
+// remote does a push or a pull.
+func (r *errand) remote(ctx context.Context) (*output.Stats, error) {
+	ep, err := r.endpoint()
+	if err != nil {
+		return nil, r.refuse(err)
+	}
+	paths, err := r.paths(ep)
+	if err != nil {
+		return nil, r.refuse(err)
+	}
+	conn, err := Connect(ctx, *ep)
+	if errors.Is(err, errListed) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, r.unconnected(ctx, ep, err)
+	}
+	defer conn.Close()
+	e, err := conn.open(ctx, r.Opt, r.ops.Push, paths, r.talk)
+	if err != nil {
+		return nil, r.unconnected(ctx, ep, err)
+	}
+	e.role = r.role
+	r.fill(e)
+	e.opt = settle(e.opt, &e.agreement)
+	stop := context.AfterFunc(ctx, func() { conn.t.end(context.Cause(ctx)) })
+	defer stop()
+	defer e.pulse.stop()
+	defer e.pulse.limitSilence()()
+	stats, err := r.transfer(ctx, e)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		return r.finish(e, stats, nil, conn.farewell())
+	}
+	return r.finish(e, stats, conn.withShell(err), 0)
+}
+
+// transfer runs our half.
+func (r *errand) transfer(ctx context.Context, e *end) (*output.Stats, error) {
+	args := []string{r.ops.Dest}
+	if r.ops.Push {
+		args = r.ops.Sources
+		go e.pulse.keepAlive()
+	} else if r.Opt.OldArgs == 0 && r.Opt.FilesFromHost == "" {
+		e.wanted = newWanted(e, r.ops.Sources)
+	}
+	if err := e.beginClient(); err != nil {
+		return nil, err
+	}
+	e.w.Flush()
+	return e.run(ctx, args)
+}
+
+// paths are the operands at the other side, quoted as the connection needs it.
+func (r *errand) paths(ep *Endpoint) ([]string, error) {
+	list := r.ops.Sources
+	if r.ops.Push {
+		list = []string{r.ops.Dest}
+	}
+	paths := make([]string, len(list))
+	for i, path := range list {
+		if !ep.Daemon {
+			paths[i] = r.Opt.QuotePath(path, r.ops.Pull)
+			continue
+		}
+		paths[i] = daemonArg(ep.Module, path, r.Opt.OldArgs > 0)
+	}
+	return paths, nil
+}
+
+// daemonArg is a path operand, which begins with the module, as a daemon takes
+// it (rsync-session 2.5).
+func daemonArg(module, path string, old bool) string {
+	switch {
+	case path == "":
+		path = module + "/"
+	case path == module:
+		path += "/"
+	}
+	if !old {
+		path = strings.ReplaceAll(path, " "+module+"/", "[ ]"+module+"/")
+	}
+	return option.PlainPath(path)
+}
+
+// unconnected says why there is no session.
+func (r *errand) unconnected(ctx context.Context, ep *Endpoint, err error) error {
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	code := ExitCode(err)
+	for _, line := range r.connectWords(ep, err) {
+		r.talk.Text(wire.CodeError, line)
+	}
+	r.talk.Text(wire.CodeError, ExitLine(code, r.role))
+	return ended(code, dialling, err)
+}
+
+// connectWords are the lines about a session that did not come about.
+func (r *errand) connectWords(ep *Endpoint, err error) []string {
+	var e *Error
+	if !errors.As(err, &e) {
+		return (&end{role: r.role}).words(err)
+	}
+	lines := e.Messages
+	var bad *greetingError
+	switch cause := e.Err; {
+	case cause == nil || errors.Is(cause, ErrSignal) || errors.Is(cause, context.Canceled):
+		return lines
+	case errors.As(cause, &bad) && bad.why == noDigests:
+		return append(lines, "rsync: the server omitted the digest name list: "+bad.line)
+	case errors.As(cause, &bad):
+		return append(lines, fmt.Sprintf("rsync: server sent \"%s\" rather than greeting", bad.line))
+	case e.Stage == dialling.String():
+		return append(lines, connectWords(ep, r.role, cause))
+	case errors.Is(cause, io.EOF) && (e.Stage == greeting.String() || e.Stage == authentication.String()):
+		return append(lines, "rsync: did not see server greeting")
+	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF):
+		return append(lines, fmt.Sprintf("rsync: connection unexpectedly closed (0 bytes received so far) [%s]", r.role))
+	default:
+		return append(lines, strings.Split(cause.Error(), "\n")...)
+	}
+}

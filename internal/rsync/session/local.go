@@ -1,0 +1,138 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"sync"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/checksum"
+	"lockstep/internal/rsync/compress"
+	"lockstep/internal/rsync/output"
+	"lockstep/internal/rsync/wire"
+)
+
+// local copies between two places of this machine: client and server in one
+// process, joined by a pipe in memory (rsync-transfer 8).
+func (r *errand) local(ctx context.Context) (*output.Stats, error) {
+	ours, theirs := newPipe()
+	ours.throttle, theirs.throttle = newBucket(r.Opt.BwLimit), newBucket(r.Opt.BwLimit)
+	agreed, err := r.agreeLocally()
+	if err != nil {
+		return nil, r.refuse(err)
+	}
+	opt := settle(r.Opt, &agreed)
+	client := &end{agreement: agreed, opt: opt, push: true, local: true, link: ours, role: "sender"}
+	client.r, client.w = wire.NewReader(ours), wire.NewWriter(ours)
+	r.fill(client)
+	serving := *opt
+	serving.Server = true
+	talk := &localTalk{Talk: r.talk, frames: serverTalk{opt: &serving}}
+	server := &end{agreement: agreed, opt: &serving, server: true, push: true, local: true, link: theirs, role: "Receiver", other: client}
+	server.r, server.w = wire.NewReader(theirs), wire.NewWriter(theirs)
+	r.fill(server)
+	server.talk = &witness{Talk: talk}
+	client.mux()
+	server.mux()
+	talk.frames.speak(server.w, agreed.protocol, true)
+
+	stop := context.AfterFunc(ctx, func() { ours.end(context.Cause(ctx)) })
+	defer stop()
+	var serve sync.WaitGroup
+	code := 0
+	serve.Go(func() {
+		defer theirs.hangUp()
+		_, err := server.run(ctx, []string{r.ops.Dest})
+		if err != nil {
+			code = server.giveUp(err)
+			return
+		}
+		code = server.verdict()
+	})
+	stats, err := client.run(ctx, r.ops.Sources)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		stats, err = r.finish(client, stats, err, 0)
+		ours.end(errClosed)
+		serve.Wait()
+		return stats, err
+	}
+	serve.Wait()
+	return r.finish(client, stats, nil, code)
+}
+
+// agreeLocally is what both halves of a local copy come to.
+func (r *errand) agreeLocally() (agreement, error) {
+	h := handshake{opt: r.Opt, local: true, env: r.Getenv}
+	h.protocol = cmp.Or(r.Opt.Protocol, MaxProtocol)
+	s := handshake{opt: r.Opt, local: true, env: r.Getenv, server: true}
+	s.protocol = h.protocol
+	for _, h := range []*handshake{&h, &s} {
+		if err := h.prepare(); err != nil {
+			return agreement{}, err
+		}
+	}
+	if h.protocol >= capsProtocol {
+		h.compat = localFlags
+		if r.Opt.AllowIncRecurse(true) {
+			h.compat |= wire.IncRecurse
+		}
+	}
+	err := h.agreeWith(&s)
+	h.seed = newSeed(r.Opt)
+	return h.agreement, err
+}
+
+// agreeWith negotiates with the other half of a local copy.
+func (h *handshake) agreeWith(server *handshake) error {
+	if !h.compat.Has(wire.VarintFlistFlags) {
+		if err := h.implied(); err != nil {
+			return err
+		}
+		return server.implied()
+	}
+	if h.sumsOpen {
+		name, err := h.sums.choose(server.sums.text())
+		if err != nil {
+			return err
+		}
+		h.xfer, _ = checksum.Parse(name) // ours
+		h.file = h.xfer
+	}
+	if h.methodOpen {
+		name, err := h.methods.choose(server.methods.text())
+		if err != nil {
+			return err
+		}
+		h.compress, _ = compress.Parse(name)
+	}
+	return nil
+}
+
+// localFlags are the flags that two of us have.
+const localFlags = wire.SymlinkTimes | wire.SymlinkIconv | wire.SafeFlist | wire.AvoidXattrOptim | wire.ChecksumSeedFix |
+	wire.InplacePartialDir | wire.VarintFlistFlags | wire.ID0Names
+
+// localTalk is where the server of a local copy speaks: errors go straight to
+// the user, the rest through the stream, in order with what the client says of
+// items.
+type localTalk struct {
+	output.Talk
+	frames serverTalk
+}
+
+func (t *localTalk) Text(code wire.Code, text string) {
+	if code == wire.CodeInfo || !code.IsText() {
+		t.frames.Text(code, text)
+		return
+	}
+	t.Talk.Text(code, text)
+}
+
+func (t *localTalk) Item(*output.Event, bool) {}
+
+func (t *localTalk) Deleted(name tree.Path, dir bool) { t.frames.Deleted(name, dir) }
+
+func (t *localTalk) Progress(output.Progress, bool) {}

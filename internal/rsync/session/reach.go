@@ -1,0 +1,172 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/wire"
+)
+
+// endpoint is where the operands lead, with what options and environment say
+// about the way there.
+func (r *errand) endpoint() (*Endpoint, error) {
+	opt, remote := r.Opt, r.ops.Remote
+	ep := &Endpoint{
+		Host: remote.Host, Port: remote.Port, User: remote.User, HasUser: remote.HasUser, RsyncPath: opt.RsyncPath,
+		Protocol: opt.Protocol, ConnectTimeout: time.Duration(opt.ConTimeout) * time.Second, GreetTimeout: -1,
+		IPv: opt.IPv, Local: opt.Address, Sockopts: opt.Sockopts, Stderr: r.Stderr, Getenv: r.Getenv,
+	}
+	if opt.Debug[option.DebugCmd] > 0 || opt.Debug[option.DebugConnect] > 0 {
+		ep.OnTrace = func(line string) { r.talk.Text(wire.CodeClient, line) }
+	}
+	command := opt.Rsh
+	if remote.Kind == option.Shell {
+		if command == "" {
+			command = r.Getenv("RSYNC_RSH")
+		}
+		if command == "" {
+			command = "ssh"
+		}
+	}
+	if command != "" {
+		words, err := SplitShell(command)
+		if err != nil {
+			return nil, fatalf(ExitSyntax, "%s", err)
+		}
+		ep.Shell = words
+	}
+	if remote.Kind == option.Daemon {
+		return ep, r.daemon(ep)
+	}
+	return ep, nil
+}
+
+// daemon fills in what concerns a daemon.
+func (r *errand) daemon(ep *Endpoint) error {
+	opt := r.Opt
+	if ep.Port == 0 {
+		ep.Port = opt.Port
+	}
+	ep.Daemon = true
+	ep.Proxy, ep.Program, ep.Sh = r.Getenv("RSYNC_PROXY"), r.Getenv("RSYNC_CONNECT_PROG"), r.Getenv("RSYNC_SHELL")
+	for _, name := range unknownSockopts(opt.Sockopts) {
+		r.talk.Text(wire.CodeError, "Unknown socket option "+name)
+	}
+	path := r.ops.Remote.Path
+	if strings.HasPrefix(path, "/") {
+		return fatalf(ExitSyntax, "ERROR: The remote path must start with a module name")
+	}
+	ep.Module, _, _ = strings.Cut(path, "/")
+	ep.List = ep.Module == ""
+	if strings.HasPrefix(ep.Module, "#") || strings.ContainsAny(ep.Module, "\r\n") {
+		return fatalf(ExitSyntax, "ERROR: The remote path must start with a module name")
+	}
+	if !opt.NoMotd || ep.List {
+		ep.OnText = func(line string) { r.talk.Text(wire.CodeInfo, line) }
+	} else {
+		ep.OnText = func(string) {}
+	}
+	ep.Password = func() (string, error) { return r.password(ep) }
+	if opt.EarlyInput == "" {
+		return nil
+	}
+	data, err := r.readEarly()
+	ep.EarlyInput = data
+	return err
+}
+
+// readEarly reads the file of --early-input.
+func (r *errand) readEarly() ([]byte, error) {
+	f, err := r.op.open(r.Opt.EarlyInput)
+	if err != nil {
+		return nil, fatalf(ExitSyntax, "%srsync: [%s] failed to open early-input file %s: %s", untrusted(err), r.role, r.Opt.EarlyInput, reason(err))
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxEarlyInput+1))
+	if err == nil && len(data) > maxEarlyInput {
+		err = fatalf(ExitSyntax, "%s is > %d bytes.", r.Opt.EarlyInput, maxEarlyInput)
+	}
+	return data, err
+}
+
+// maxPassword bounds what is read of a password file, in bytes.
+const maxPassword = 4096
+
+// password is what the daemon is answered with.
+func (r *errand) password(ep *Endpoint) (string, error) {
+	if file := r.Opt.PasswordFile; file != "" {
+		return r.filePassword(file)
+	}
+	if p := r.Getenv("RSYNC_PASSWORD"); p != "" {
+		return p, nil
+	}
+	if r.Password == nil {
+		return "", errors.New("no password was given")
+	}
+	return r.Password("Password: ")
+}
+
+// filePassword reads the first line of a password file, which only its owner
+// may be able to read or change.
+func (r *errand) filePassword(name string) (string, error) {
+	var from io.Reader = r.Stdin
+	if name != "-" {
+		f, err := (walk.Operator{Insecure: r.Opt.InsecureLinks}).Open(name, os.O_RDONLY, 0)
+		if err != nil {
+			return "", fatalf(ExitSyntax, "%srsync: [%s] could not open password file %s: %s", untrusted(err), r.role, name, reason(err))
+		}
+		defer f.Close()
+		if err := judgePassword(f); err != nil {
+			return "", err
+		}
+		from = f
+	}
+	if from == nil {
+		from = strings.NewReader("")
+	}
+	data, err := io.ReadAll(io.LimitReader(from, maxPassword))
+	if err != nil {
+		return "", err
+	}
+	line := strings.TrimLeft(string(data), "\r\n")
+	if i := strings.IndexAny(line, "\r\n\x00"); i >= 0 {
+		line = line[:i]
+	}
+	if line == "" {
+		return "", fatalf(ExitSyntax, "ERROR: failed to read a password from %s", name)
+	}
+	return line, nil
+}
+
+// judgePassword refuses files that others can read or change.
+func judgePassword(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	const others = 0o006 // read and write
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case info.Mode().Perm()&others != 0:
+		return fatalf(ExitSyntax, "ERROR: password file must not be other-accessible")
+	case ok && os.Geteuid() == 0 && stat.Uid != 0:
+		return fatalf(ExitSyntax, "ERROR: password file must be owned by root when running as root")
+	}
+	return nil
+}
+
+// plainReason is reason without the number.
+func plainReason(err error) string {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return sentence(errno)
+	}
+	return fmt.Sprint(err)
+}

@@ -1,0 +1,274 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"lockstep/internal/fs/filter"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/dest"
+	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/generator"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
+	"lockstep/internal/rsync/receiver"
+	"lockstep/internal/rsync/wire"
+)
+
+// receive runs the receiving half.
+func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
+	e.role = "Receiver"
+	e.notes, e.lists = dest.NewNotes(), flist.NewLists()
+	forwarded, err := e.forwardNames()
+	if err != nil {
+		return nil, err
+	}
+	dec, err := e.decoder()
+	if err != nil {
+		return nil, err
+	}
+	e.announceList()
+	first, err := e.firstList(dec)
+	if err == nil && forwarded != nil {
+		err = forwarded()
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(first.Files) == 0 && !e.server {
+		return e.emptyStats(), nil // the server has gone (rsync-filelist 2.6)
+	}
+	d, err := dest.Open(dest.Params{
+		Opt: e.opt, Protocol: e.protocol, Talk: e.talk, Sets: e.lists.Xattrs(), XattrRules: e.rules,
+		Module: e.module(), File: e.file,
+	}, arg, dest.List{Entries: e.lists.Known(), First: firstOf(first)})
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	if e.pulse != nil {
+		go e.pulse.keepAlive()
+	}
+	return e.update(ctx, d, dec)
+}
+
+func firstOf(r *flist.Received) *flist.File {
+	for _, f := range r.Order {
+		if !f.Dup {
+			return f
+		}
+	}
+	return nil
+}
+
+// decoder reads the lists of this session.
+func (e *end) decoder() (*flist.Decoder, error) {
+	opt := e.opt
+	o := flist.Options{
+		Protocol: e.protocol, Compat: e.compat,
+		Owner: opt.Owner, Group: opt.Group, Links: opt.Links, Devices: opt.Devices, Specials: opt.Specials,
+		HardLinks: opt.HardLinks, ACLs: opt.ACLs, Xattrs: opt.Xattrs > 0, NumericIDs: opt.NumericIDs,
+		Atimes: opt.Atimes > 0, Crtimes: opt.Crtimes, Local: e.local,
+	}
+	if opt.Checksum {
+		o.SumLen = e.file.Size()
+	}
+	warn := func(text string) { e.talk.Text(wire.CodeWarning, text) }
+	ids, err := flist.NewIDMap(flist.IDOptions{
+		UserMap: opt.UserMap, GroupMap: opt.GroupMap, Numeric: opt.NumericIDs, Super: os.Geteuid() == 0 || opt.Super > 0, Warn: warn,
+	})
+	if err != nil {
+		return nil, err
+	}
+	change, err := e.incomingChmod()
+	if err != nil {
+		return nil, err
+	}
+	accept, err := e.acceptNames()
+	if err != nil {
+		return nil, err
+	}
+	return flist.NewDecoder(e.r, o, flist.Receive{
+		Relative: opt.Relative, DeleteMissing: opt.DeleteMissingArgs, Prune: opt.PruneEmptyDirs && !e.incremental(),
+		Keep: e.namedDir, IDs: ids, Accept: accept, Change: change, Warn: e.talk.Text, MaxAlloc: opt.MaxAlloc,
+	})
+}
+
+func (e *end) incremental() bool { return e.compat.Has(wire.IncRecurse) }
+
+// namedDir reports whether a filter rule of this side names an empty directory,
+// which --prune-empty-dirs then keeps.
+func (e *end) namedDir(dir tree.Path) bool {
+	return e.scope().Protected(dir, true)
+}
+
+// incomingChmod changes the modes of what arrives.
+func (e *end) incomingChmod() (func(*flist.File), error) {
+	if len(e.opt.Chmod) == 0 || e.server && e.host == nil {
+		return nil, nil
+	}
+	c, err := option.ParseChmod(e.opt.Chmod, umask())
+	if err != nil {
+		return nil, err
+	}
+	return func(f *flist.File) {
+		const permissions = 0o7777
+		mode := c.Apply(f.Meta.Mode())
+		f.Meta.Perm = uint16(mode & permissions)
+	}, nil
+}
+
+// announceList says that the list is coming, at a client.
+func (e *end) announceList() {
+	if e.server || e.opt.Info[option.InfoFlist] == 0 {
+		return
+	}
+	if e.incremental() {
+		e.talk.Text(wire.CodeInfo, "receiving incremental file list")
+	}
+}
+
+// firstList reads as much of the lists as decides about the destination
+// (rsync-transfer 4.0): with incremental recursion and a single entry that is
+// the second list, too.
+func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
+	first, err := dec.First()
+	if err != nil {
+		return nil, err
+	}
+	e.lists.Add(first)
+	if first.IOError != 0 {
+		e.ioError.Or(first.IOError & ioBits)
+	}
+	if !e.incremental() || len(first.Files) > 1 {
+		return first, nil
+	}
+	for {
+		ndx, err := e.r.Ndx(e.protocol)
+		switch {
+		case err != nil:
+			return nil, err
+		case ndx == wire.NDXFlistEOF:
+			dec.EndOfLists()
+			e.lists.End(nil)
+			return first, nil
+		case ndx > wire.NDXFlistOffset:
+			return nil, fmt.Errorf("index %d instead of a file list: %w", ndx, flist.ErrProtocol)
+		}
+		sub, err := dec.Sub(wire.NDXFlistOffset - ndx)
+		if err != nil {
+			return nil, err
+		}
+		e.lists.Add(sub)
+		return first, nil
+	}
+}
+
+// scope is the filter rules of this side for the destination.
+func (e *end) scope() *filter.Scope {
+	return e.rules.ScopeAt(filter.Place{DeleteExcluded: e.opt.DeleteExcluded})
+}
+
+// update runs generator and receiver to the goodbye.
+func (e *end) update(ctx context.Context, d *dest.Dest, dec *flist.Decoder) (*output.Stats, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var (
+		decided generator.Result
+		got     receiver.Result
+		errs    [2]error
+		both    sync.WaitGroup
+	)
+	e.role = "generator"
+	both.Go(func() {
+		decided, errs[0] = generator.Run(ctx, e.w, e.generatorParams(d), d.As("generator"), e.lists, e.notes, e.talk)
+		if errs[0] != nil {
+			cancel(errs[0])
+		}
+	})
+	got, errs[1] = receiver.Run(ctx, e.r, e.receiverParams(), d.As("receiver"), dec, e.lists, e.notes, e.talk)
+	if errs[1] != nil {
+		cancel(errs[1])
+	}
+	both.Wait()
+	e.ioError.Or(int32(decided.IOError) | got.IOError)
+	return e.receiverStats(&decided, &got), e.firstFailure(ctx, errs)
+}
+
+// firstFailure is the error of the role that failed first: the other one only
+// reports that.
+func (e *end) firstFailure(ctx context.Context, errs [2]error) error {
+	cause := context.Cause(ctx)
+	if errs[0] == nil && errs[1] == nil {
+		return nil
+	}
+	if errs[1] != nil && (errs[0] == nil || errors.Is(errs[1], cause)) {
+		e.role = "receiver"
+	}
+	if cause != nil {
+		return cause
+	}
+	return errors.Join(errs[:]...)
+}
+
+func (e *end) generatorParams(d *dest.Dest) generator.Params {
+	p := generator.Params{
+		Opt: e.opt, Protocol: e.protocol, Compat: e.compat, Seed: e.seed, Xfer: e.xfer,
+		Server: e.server, Local: e.local, Scope: e.destScope(d),
+	}
+	if e.host != nil {
+		p.Refused = e.host.refused
+	}
+	if e.other != nil {
+		p.Succeeded = e.other.succeeded.Put
+	}
+	return p
+}
+
+// destScope is the rules with the merge files of the destination.
+func (e *end) destScope(d *dest.Dest) *filter.Scope {
+	if e.rules == nil {
+		return nil
+	}
+	place := filter.Place{DeleteExcluded: e.opt.DeleteExcluded}
+	if root := d.Root(); root != nil {
+		place.Read = mergeReader(root.Reader())
+	}
+	return e.rules.ScopeAt(place)
+}
+
+func (e *end) receiverParams() receiver.Params {
+	return receiver.Params{
+		Opt: e.opt, Protocol: e.protocol, Compat: e.compat, Seed: e.seed, Xfer: e.xfer, Compress: e.compress,
+		Server: e.server, Interrupt: e.link.interrupt,
+	}
+}
+
+// receiverStats are the numbers of a run as a receiving side knows them.
+func (e *end) receiverStats(decided *generator.Result, got *receiver.Result) *output.Stats {
+	s := &output.Stats{
+		Files: got.Files, Created: got.Created, Deleted: decided.Deleted,
+		Transferred: got.Transferred, TotalSize: got.TotalSize, TransferredSize: got.TransferredSize,
+		Literal: got.Literal, Matched: got.Matched,
+		Sent: e.w.Count(), Received: e.r.Count(), Protocol: e.protocol,
+	}
+	if peer := got.Peer; peer != nil {
+		s.Sent, s.Received, s.TotalSize = peer.Read, peer.Written, peer.TotalSize
+		s.ListBuild, s.ListSend = peer.ListBuild, peer.ListSend
+	}
+	return s
+}
+
+// emptyStats are those of a session in which there was nothing to list.
+func (e *end) emptyStats() *output.Stats {
+	return &output.Stats{Sent: e.w.Count(), Received: e.r.Count(), Protocol: e.protocol}
+}
+
+func umask() uint32 {
+	_ = filepath.Separator
+	return 0
+}
