@@ -14,7 +14,7 @@ const protocol = 32
 
 // What stands where rsync tells its authors and its terms.
 const (
-	copyright = "An implementation of its own, not derived from rsync's: the authors of lockstep."
+	copyright = "By the authors of lockstep; an implementation of its own, not derived from rsync."
 	url       = "https://rsync.samba.org/"
 	license   = "not stated"
 	caveat    = "lockstep comes with ABSOLUTELY NO WARRANTY"
@@ -75,7 +75,7 @@ const wide = 76
 // versionText is what --version prints. Scripts read its first line.
 func versionText() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "rsync  version %s  protocol version %d\n%s\nWeb site: %s (of rsync)\n", output.Version, protocol, copyright, url)
+	fmt.Fprintf(&b, "rsync  version %s  protocol version %d\n%s\nWeb site of rsync: %s\n", output.Version, protocol, copyright, url)
 	section := func(title string, lines []string) {
 		fmt.Fprintf(&b, "%s:\n", title)
 		for _, line := range lines {

@@ -62,6 +62,34 @@ func (r *Root) DirFollowing(p tree.Path) (*Dir, error) {
 	return &Dir{h: newHandle(fd), path: p, origin: r.origin}, nil
 }
 
+// DirInside is Dir that also follows a symlink, as long as this leads to where
+// the symlink lies or deeper, and never out of there.
+func (r *Root) DirInside(p tree.Path) (*Dir, error) {
+	const op = "open directory"
+	at, err := r.h.acquire()
+	if err != nil {
+		return nil, fail(op, p, err)
+	}
+	defer r.h.release()
+	if !proper(p) {
+		return nil, fail(op, p, syscall.EINVAL)
+	}
+	fd, err := openat(at, ".", openPath)
+	for name := range strings.SplitSeq(string(p), "/") {
+		if err != nil || name == "" {
+			break
+		}
+		var next int
+		next, err = r.resolve.beneath(fd, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC)
+		_ = unix.Close(fd)
+		fd = next
+	}
+	if err != nil {
+		return nil, fail(op, p, err)
+	}
+	return &Dir{h: newHandle(fd), path: p, origin: r.origin}, nil
+}
+
 // following calls f with a descriptor (O_PATH) of what the entry called name
 // leads to.
 func (d *Dir) following(op, name string, f func(fd int) error) error {

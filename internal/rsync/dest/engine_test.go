@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/checksum"
@@ -60,8 +61,17 @@ type engine struct {
 	d    *dest.Dest
 }
 
-// filters are the xattr rules in use; nil is none.
-type filters = filter.Rules
+// rulesOf are the filter options, of which the xattr rules are used.
+func rulesOf(t *testing.T, opt *option.Set) *filter.Rules {
+	t.Helper()
+	var b filter.Builder
+	for _, f := range opt.Filters {
+		must(t, b.Filter(f.Value))
+	}
+	rules, err := b.Rules(filter.Implied{})
+	must(t, err)
+	return rules
+}
 
 // options are those of a local rsync without any.
 func options() *option.Set {
@@ -88,6 +98,7 @@ func listOf(t *testing.T, src string, opt *option.Set, single string) *flist.Rec
 	enc, err := flist.NewEncoder(w, o, nil)
 	must(t, err)
 	enc.Begin()
+	rules := rulesOf(t, opt)
 	root, err := walk.OpenRoot(src)
 	must(t, err)
 	defer root.Close()
@@ -99,6 +110,10 @@ func listOf(t *testing.T, src string, opt *option.Set, single string) *flist.Rec
 		}
 		e := entry(t, root, p, opt)
 		e.Dir, e.Name = dir, name
+		e.Xattrs = slices.DeleteFunc(e.Xattrs, func(x flist.Xattr) bool {
+			excluded, decided := rules.Xattr(filter.Sender, x.Name)
+			return decided && excluded
+		})
 		if e.Meta.Kind == tree.Symlink && !opt.Links || e.Meta.Kind.IsDevice() && !opt.Devices || e.Meta.Kind.IsSpecial() && !opt.Specials {
 			return
 		}
@@ -175,7 +190,7 @@ func newEngine(t *testing.T, opt *option.Set, dir, src, dst, single string) (*en
 	if len(e.list.Order) > 0 {
 		first = e.list.Order[0]
 	}
-	d, err := dest.Open(dest.Params{Opt: opt, Protocol: 32, Dir: dir, Talk: &e.talk, Sets: e.list.Xattrs, File: checksum.MD5},
+	d, err := dest.Open(dest.Params{Opt: opt, Protocol: 32, Dir: dir, Talk: &e.talk, Sets: e.list.Xattrs, XattrRules: rulesOf(t, opt), File: checksum.MD5},
 		dst, dest.List{Entries: len(e.list.Order), First: first})
 	if err != nil {
 		return e, err

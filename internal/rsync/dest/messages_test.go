@@ -76,6 +76,8 @@ var messageCases = []messageCase{
 	{name: "a directory in the way of a fifo", dst: "d", setup: "mkfifo s/f; mkdir -p d/f/x"},
 	{name: "a directory in the way of a symlink", dst: "d", setup: "ln -s x s/f; mkdir -p d/f/x"},
 	{name: "a directory in the way with force", args: "--force", set: func(o *option.Set) { o.Force = true }, dst: "d", setup: "mkdir -p d/a/x; touch d/a/x/1"},
+	{name: "room made within a limit", args: "--delete --max-delete=1", set: func(o *option.Set) { o.Delete, o.MaxDelete = true, 1 }, dst: "d",
+		setup: "mkdir -p d/a/x d/a/y; touch d/a/x/1 d/a/y/2"},
 	{name: "an empty directory in the way", dst: "d", setup: "mkdir -p d/a"},
 }
 

@@ -126,7 +126,7 @@ func TestNothingChangesInADryRun(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(w, "b")); err == nil {
 				t.Error("a backup directory was made")
 			}
-			if n := e.d.DeleteCounts(); n != [5]int32{0, 1, 0, 0, 0} {
+			if n := e.d.DeleteCounts(); n != [5]int32{0, 2, 0, 0, 0} {
 				t.Errorf("counted %v", n)
 			}
 		})

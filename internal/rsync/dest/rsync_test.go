@@ -30,6 +30,15 @@ const tagged = `
 	setfacl -m u:1000:rw,g:5:r s/a; setfacl -d -m u:7:rwx,o::- s/dir; setfacl -m u:9:r s/dir
 `
 
+const attributesHere = `
+	setfattr -n trusted.t -v 1 s/a; cp -a s/. d; setfattr -n user.more -v 1 d/a; setfattr -n user.short -v 2 d/a; setfattr -n trusted.t -v 2 d/a
+	setfattr -n trusted.u -v 1 d/a; setfattr -n user.short -v 3 d/dir/x
+`
+
+func attributeRule(rule string) func(*option.Set) {
+	return func(o *option.Set) { o.Xattrs, o.Filters = 1, []option.Filter{{Kind: option.FilterRule, Value: rule}} }
+}
+
 var sameCases = []struct {
 	name  string
 	args  string
@@ -55,6 +64,10 @@ var sameCases = []struct {
 		everything + tagged + "cp -a s/. d; setfacl -b d/a; setfacl -d -m u:8:r d/dir; setfacl -d -m u:8:r d/empty; setfattr -x user.short d/a; setfattr -n user.gone -v 1 d/dir/x; setfattr -n user.long -v 2 d/dir/x", true, false, true},
 	{"attributes of other name spaces", "-aX", func(o *option.Set) { o.Xattrs = 1 },
 		everything + tagged + "setfattr -n trusted.t -v 1 s/a; setfattr -h -n trusted.l -v 1 s/link; setfattr -n user.rsync.%stat -v '100644 0,0 5:5' s/a", true, true, true},
+	{"attributes chosen by a rule", "-aX --filter=-x_user.short", attributeRule("-x user.short"), everything + tagged + attributesHere, true, true, true},
+	{"attributes protected by a rule", "-aX --filter=-xr_user.*", attributeRule("-xr user.*"), everything + tagged + attributesHere, true, true, true},
+	{"attributes hidden by a rule", "-aX --filter=-xs_user.*", attributeRule("-xs user.*"), everything + tagged + attributesHere, true, true, true},
+	{"only attributes of users", "-aX --filter=-x!_user.*", attributeRule("-x! user.*"), everything + tagged + attributesHere, true, true, true},
 	{"all attributes", "-aXX", func(o *option.Set) { o.Xattrs = 2 },
 		everything + tagged + "setfattr -n user.rsync.%stat -v '100644 0,0 5:5' s/a", true, true, true},
 	{"fake super", "-aAX -M--fake-super", func(o *option.Set) { o.ACLs, o.Xattrs, o.FakeSuper = true, 1, true },

@@ -38,7 +38,7 @@ func (g *run) child(l *list, f *flist.File, i int) {
 	if err != nil || have.Kind == tree.Dir || have.Kind == tree.Missing && g.opt.Existing {
 		return
 	}
-	if have.Kind != tree.Missing && (g.opt.IgnoreExisting || !g.makeRoom(l, f, have)) {
+	if have.Kind != tree.Missing && (g.opt.IgnoreExisting || !g.makeRoom(l, f, have, "directory")) {
 		if !g.opt.IgnoreExisting {
 			g.lose(f)
 		}
@@ -74,7 +74,7 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 			g.dirs[f] |= blocked
 		}
 		return
-	case have.Kind != tree.Missing && have.Kind != tree.Dir && !g.makeRoom(l, f, have):
+	case have.Kind != tree.Missing && have.Kind != tree.Dir && !g.makeRoom(l, f, have, "directory"):
 		g.lose(f)
 		return
 	}

@@ -46,15 +46,32 @@ func (g *run) entry(l *list, f *flist.File, i int) error {
 
 // at is what stands where l.Order[i] goes.
 func (g *run) at(l *list, i int) (*dest.Found, error) {
-	if dir := g.holder(l, l.Order[i]); dir != nil {
-		switch marks := g.dirs[dir]; {
-		case marks&absent != 0:
-			return g.scout.nothing(), nil
-		case marks&blocked != 0:
-			return g.scout.nothing(), syscall.ENOTDIR
-		}
+	if err, known := g.below(l, l.Order[i]); known {
+		return g.scout.nothing(), err
 	}
 	return g.scout.at(l, i)
+}
+
+// look is what stands at the place of f now.
+func (g *run) look(l *list, f *flist.File) (dest.Found, error) {
+	if err, known := g.below(l, f); known {
+		return dest.Found{}, err
+	}
+	return g.d.Stat(f)
+}
+
+// below reports whether it is known without looking that f is not there, since
+// its directory is none.
+func (g *run) below(l *list, f *flist.File) (err error, known bool) {
+	if dir := g.holder(l, f); dir != nil {
+		switch marks := g.dirs[dir]; {
+		case marks&absent != 0:
+			return nil, true
+		case marks&blocked != 0:
+			return syscall.ENOTDIR, true
+		}
+	}
+	return nil, false
 }
 
 // reachable reports whether the directory of f is there, or would be. What is
@@ -212,7 +229,7 @@ func (g *run) protected(p tree.Path, dir bool) bool {
 func (g *run) remove(p tree.Path, have tree.Meta, how dest.Removal) bool {
 	how.Keep = func(p tree.Path, dir bool) bool {
 		g.explain(p, dir)
-		return g.p.Scope.Pinned(p, dir) || g.p.Refused != nil && g.p.Refused(p, dir)
+		return g.sweep.pinned(g.p.Scope, p, dir) || g.p.Refused != nil && g.p.Refused(p, dir)
 	}
 	g.changed()
 	if have.Kind == tree.Dir {
@@ -221,11 +238,11 @@ func (g *run) remove(p tree.Path, have tree.Meta, how dest.Removal) bool {
 	return g.did(g.d.Delete(p, have, how))
 }
 
-// makeRoom removes an item of another kind. In a dry run have is as if it were
-// gone.
-func (g *run) makeRoom(l *list, f *flist.File, have *dest.Found) bool {
+// makeRoom removes an item of another kind than what is to stand there. have is
+// then as if it were gone, in a dry run as well.
+func (g *run) makeRoom(l *list, f *flist.File, have *dest.Found, what string) bool {
 	g.spoilParent(l, f)
-	if !g.remove(g.d.Path(f), have.Meta, dest.Removal{MakeRoom: kindName(f)}) {
+	if !g.remove(g.d.Path(f), have.Meta, dest.Removal{MakeRoom: what}) {
 		return false
 	}
 	*have = dest.Found{}

@@ -27,7 +27,7 @@ func (g *run) file(l *list, f *flist.File, have *dest.Found, statErr error, a at
 	}
 	device := g.opt.WriteDevices && have.Kind.IsDevice()
 	if exists && have.Kind != tree.File && !device {
-		if !g.makeRoom(l, f, have) {
+		if !g.makeRoom(l, f, have, "regular file") {
 			return false
 		}
 		exists = false

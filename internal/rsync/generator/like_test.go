@@ -204,7 +204,6 @@ func (g *garden) options(inc bool) (words, filters []string) {
 	maybe(14, "-K")
 	maybe(12, "-b")
 	maybe(14, "--backup-dir=../bak")
-	maybe(14, "--inplace")
 	maybe(14, "--drop-D")
 	maybe(10, "-vv")
 	maybe(12, "--no-W")
@@ -267,9 +266,6 @@ func compare(t *testing.T, seed uint64) {
 	if blocks(r.src, r.dst) {
 		r.words = slices.DeleteFunc(r.words, func(w string) bool { return w == "--ignore-existing" })
 	}
-	if slices.Contains(r.words, "--inplace") { // backs up into a directory outside wrongly, and with the wrong time
-		r.words = slices.DeleteFunc(r.words, func(w string) bool { return strings.HasPrefix(w, "--backup") || w == "-b" })
-	}
 
 	theirs := filepath.Join(filepath.Dir(base), filepath.Base(base)+"-rsync")
 	if out, err := exec.Command("cp", "-a", base, theirs).CombinedOutput(); err != nil {
@@ -277,7 +273,13 @@ func compare(t *testing.T, seed uint64) {
 	}
 	defer os.RemoveAll(theirs)
 	t.Logf("seed %d, inc %v: rsync %q filters %q", seed, inc, r.words, r.filters)
+	if os.Getenv(casesVar) == "1" {
+		t.Logf("source:\n%s\ndestination:\n%s", strings.Join(dressed(t, r.src), "\n"), strings.Join(dressed(t, r.dst), "\n"))
+	}
 	lines, code := runRsync(t, r, theirs)
+	if code == 2 || code == 124 {
+		t.Skip("rsync 3.5.0 breaks off or hangs: names of a set of hard links that cannot be made")
+	}
 	if code != 0 && code != 23 && code != 25 {
 		t.Fatalf("rsync: exit code %d: %s", code, strings.Join(lines, "\n"))
 	}

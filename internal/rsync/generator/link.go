@@ -85,7 +85,7 @@ func (g *run) lead(f *flist.File) {
 	slices.Reverse(s.deferred)
 	for _, m := range append(s.waits, s.deferred...) {
 		l := g.unwait(m)
-		have, err := g.d.Stat(m)
+		have, err := g.look(l, m)
 		if err != nil {
 			g.d.Tell("recv_generator: failed to stat "+g.d.FullName(g.d.Path(m)), err)
 			continue
@@ -133,7 +133,7 @@ func (g *run) elect(s *linkSet) {
 			return
 		}
 		l := g.unwait(m)
-		have, err := g.d.Stat(m)
+		have, err := g.look(l, m)
 		g.decide(l, m, &have, err, attempt{must: true})
 	}
 }
@@ -151,7 +151,7 @@ func (g *run) linkTo(l *list, f *flist.File, s *linkSet, have *dest.Found) {
 	if alt, ok := g.altLink(f, s, have); ok {
 		base, known = alt, true
 	}
-	if have.Kind == tree.Dir && !g.makeRoom(l, f, have) {
+	if have.Kind == tree.Dir && !g.makeRoom(l, f, have, "regular file") {
 		return
 	}
 	g.changed()

@@ -27,19 +27,15 @@ func (g *run) node(l *list, f *flist.File, have *dest.Found, statErr error) bool
 	return g.make(l, f, have, statErr, g.d.Mknod)
 }
 
-// kindName is what f is called where something must make way for it.
+// kindName is what a node is called where something must make way for it.
 func kindName(f *flist.File) string {
 	switch k := f.Meta.Kind; {
 	case k == tree.Symlink:
 		return "symlink"
 	case k.IsDevice():
 		return "device file"
-	case k.IsSpecial():
-		return "special file"
-	case k == tree.Dir:
-		return "directory"
 	}
-	return "regular file"
+	return "special file"
 }
 
 // make makes what has no content, unless it is there already.
@@ -64,7 +60,7 @@ func (g *run) make(l *list, f *flist.File, have *dest.Found, statErr error, crea
 			flags = wire.ItemLocalChange | wire.ItemMatchedAlt
 		}
 	}
-	if have.Kind == tree.Dir && !g.makeRoom(l, f, have) {
+	if have.Kind == tree.Dir && !g.makeRoom(l, f, have, kindName(f)) {
 		return false
 	}
 	g.changed()

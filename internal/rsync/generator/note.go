@@ -83,7 +83,7 @@ func (g *run) work() {
 		g.redos = g.redos[1:]
 		l, _ := g.find(f.Index)
 		l.busy--
-		have, err := g.d.Stat(f)
+		have, err := g.look(l, f)
 		g.decide(l, f, &have, err, attempt{redo: true})
 	}
 }

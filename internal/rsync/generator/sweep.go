@@ -21,6 +21,10 @@ type sweeper struct {
 	hasDev bool
 	later  []tree.Path // --delete-delay
 	names  []walk.Name // buffer
+
+	// What the filters keep in directory emptied while it is removed.
+	emptied tree.Path
+	keep    func(name string, isDir bool) bool
 }
 
 // sweepAll deletes in all content directories (--delete-before, --delete-after).
@@ -120,6 +124,15 @@ func (g *run) removeExtra(p tree.Path) bool {
 		return false
 	}
 	return have.Exists() && g.remove(p, have.Meta, dest.Removal{})
+}
+
+// pinned reports whether the filters keep p, which is in a directory that is to
+// be removed. They decide about each name by itself, as rsync does.
+func (s *sweeper) pinned(scope *filter.Scope, p tree.Path, isDir bool) bool {
+	if dir := p.Parent(); s.keep == nil || s.emptied != dir {
+		s.emptied, s.keep = dir, scope.ChildProtected(dir, true)
+	}
+	return s.keep(p.Base(), isDir)
 }
 
 // list makes the set of the names that directory f is to have.

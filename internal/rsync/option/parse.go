@@ -10,9 +10,6 @@ type Input struct {
 	Words  []string                 // after the name of the program
 	Getenv func(name string) string // nil is an empty environment
 	Now    time.Time                // the zero value is the time of the call
-	// Refuse tells the options that a daemon refuses, by their long name or
-	// letter; nil refuses none.
-	Refuse func(name string) bool
 	// Aliases are read in place of their names. Of several with one name the
 	// last counts.
 	Aliases []Alias
@@ -144,7 +141,7 @@ func (st *state) long(word string) error {
 		}
 		text = st.word()
 	}
-	return st.apply(o.Option, name, text, o.on)
+	return st.apply(o.Option, text, o.on)
 }
 
 // takes tells if an option under this name has an argument.
@@ -172,7 +169,7 @@ func (st *state) short(word string) error {
 				text = st.word()
 			}
 		}
-		if err := st.apply(o, word[i:i+1], text, true); err != nil || o.Arg != "" || st.Show != ShowNothing {
+		if err := st.apply(o, text, true); err != nil || o.Arg != "" || st.Show != ShowNothing {
 			return err
 		}
 	}
@@ -197,10 +194,7 @@ func (st *state) bad(what string) error {
 }
 
 // apply does what an option does, and what it implies.
-func (st *state) apply(o *Option, name, text string, on bool) error {
-	if st.in.Refuse != nil && st.refused(o, name) {
-		return refusal(o, name)
-	}
+func (st *state) apply(o *Option, text string, on bool) error {
 	v := value{text: text, on: on}
 	if o.Int && on {
 		var wrong string
@@ -223,22 +217,6 @@ func (st *state) apply(o *Option, name, text string, on bool) error {
 		return errDaemon
 	}
 	return nil
-}
-
-func (st *state) refused(o *Option, name string) bool {
-	return st.in.Refuse(name) || o.Long != "" && st.in.Refuse(o.Long)
-}
-
-// refusal is what a daemon answers to an option that it refuses.
-func refusal(o *Option, name string) error {
-	shown := "--" + name
-	switch {
-	case o.Long == "":
-		shown = "-" + name
-	case o.Short != 0:
-		shown = "--" + o.Long + " (-" + string(rune(o.Short)) + ")"
-	}
-	return usage("The server is configured to refuse %s", shown)
 }
 
 // errDaemon tells that the words are those of a daemon.

@@ -23,6 +23,7 @@ var phrases = []phrase{
 	{"stderr", ToBoth, func(r request) []string {
 		return append(when(r.Stderr == 'a', "--msgs2stderr"), when(r.Stderr == 'c', "--no-msgs2stderr")...)
 	}},
+	{"msgs2stderr", ToBoth, toldAs("stderr")},
 	{"block-size", ToBoth, func(r request) []string { return when(r.BlockSize > 0, "-B"+strconv.Itoa(int(r.BlockSize))) }},
 	{"timeout", ToBoth, func(r request) []string { return with(r.Timeout > 0, "--timeout", r.Timeout) }},
 	{"bwlimit", ToBoth, func(r request) []string { return with(r.BwLimit > 0, "--bwlimit", int(max(r.BwLimit/kib, 1))) }},
@@ -101,6 +102,7 @@ var phrases = []phrase{
 	{"preallocate", ToReceiver, func(r request) []string { return when(r.Preallocate, "--preallocate") }},
 	{"open-noatime", ToBoth, func(r request) []string { return when(r.OpenNoatime && r.Atimes < 2, "--open-noatime") }},
 	{"mkpath", ToReceiver, func(r request) []string { return when(r.MkPath, "--mkpath") }},
+	{"remote-option", ToBoth, func(request) []string { return nil }}, // see args
 }
 
 // toldAs is of options that are told under the name of another.

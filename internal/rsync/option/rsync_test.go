@@ -234,7 +234,11 @@ func someEnv(r *rand.Rand) []string {
 	}
 	var env []string
 	for range r.IntN(3) {
-		env = append(env, all[r.IntN(len(all))])
+		one := all[r.IntN(len(all))]
+		name, _, _ := strings.Cut(one, "=")
+		if !slices.ContainsFunc(env, func(e string) bool { return strings.HasPrefix(e, name+"=") }) {
+			env = append(env, one)
+		}
 	}
 	return env
 }

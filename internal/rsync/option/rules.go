@@ -325,6 +325,9 @@ func (st *state) compression() error {
 	if st.choice == "" && st.compress > 1 {
 		st.choice = "zlibx"
 	}
+	if zlibFamily(st.choice) {
+		st.choice = strings.ToLower(st.choice) // as a server hears of it
+	}
 	st.CompressChoice = st.choice
 	switch {
 	case strings.EqualFold(st.choice, choiceNone):

@@ -80,7 +80,8 @@ func setUserMap(st *state, v value) error {
 	if err := st.mapOnce(&st.userBy, "usermap", "user"); err != nil {
 		return err
 	}
-	st.UserMap, st.Owner = v.text, true
+	st.UserMap = v.text
+	st.ownerBy(&st.Owner)
 	return nil
 }
 
@@ -88,8 +89,15 @@ func setGroupMap(st *state, v value) error {
 	if err := st.mapOnce(&st.groupBy, "groupmap", "group"); err != nil {
 		return err
 	}
-	st.GroupMap, st.Group = v.text, true
+	st.GroupMap = v.text
+	st.ownerBy(&st.Group)
 	return nil
+}
+
+// ownerBy turns --owner or --group on for a map. A server has been told by letter
+// whether they are on: if the client took them back, the list has no owners.
+func (st *state) ownerBy(kept *bool) {
+	*kept = *kept || !st.Server
 }
 
 // setChown makes maps that give everything to one.
@@ -99,13 +107,15 @@ func setChown(st *state, v value) error {
 		if err := st.mapOnce(&st.userBy, "chown", "user"); err != nil {
 			return err
 		}
-		st.UserMap, st.Owner = "*:"+user, true
+		st.UserMap = "*:" + user
+		st.ownerBy(&st.Owner)
 	}
 	if group != "" {
 		if err := st.mapOnce(&st.groupBy, "chown", "group"); err != nil {
 			return err
 		}
-		st.GroupMap, st.Group = "*:"+group, true
+		st.GroupMap = "*:" + group
+		st.ownerBy(&st.Group)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ var optionsKept = []*Option{
 	{Long: "keep-dirlinks", Short: 'K', Help: "treat symlinked directory on receiver as directory",
 		set: flag(func(s *state) *bool { return &s.KeepDirlinks })},
 	{Long: "hard-links", Short: 'H', Off: no("hard-links", "H"), Help: "preserve hard links",
-		set: count(func(s *state) *int { return &s.said.hardLinks })},
+		set: setHardLinks},
 	{Long: "perms", Short: 'p', Off: no("perms", "p"), Help: "preserve permissions",
 		set: flag(func(s *state) *bool { return &s.Perms })},
 	{Long: "executability", Short: 'E', Help: "preserve executability",
@@ -60,6 +60,15 @@ var optionsKept = []*Option{
 		set: flag(func(s *state) *bool { return &s.OmitLinkTimes })},
 	{Long: "super", Off: no("super"), Help: "receiver attempts super-user activities", set: setSuper},
 	{Long: "fake-super", Help: "store/recover privileged attrs using xattrs", set: setFakeSuper},
+}
+
+func setHardLinks(st *state, v value) error {
+	if st.HardLinks = v.on; v.on {
+		st.said.hardLinks++
+	} else {
+		st.said.hardLinks = 0
+	}
+	return nil
 }
 
 func setChmod(st *state, v value) error {

@@ -94,6 +94,7 @@ func (b *build) close() {
 func (b *build) run() error {
 	ok, err := b.open()
 	if err != nil || !ok {
+		b.fail(err)
 		b.abandon(b.job)
 		return err
 	}
@@ -103,6 +104,7 @@ func (b *build) run() error {
 	for c := b.job.first; c != nil; {
 		if err == nil {
 			err = b.apply(c)
+			b.fail(err)
 		}
 		if c.last && err == nil {
 			verdict = b.verdict(c)
@@ -125,6 +127,14 @@ func (b *build) run() error {
 		return b.mismatch(outcome, finished)
 	}
 	return nil
+}
+
+// fail ends the session with an error at once: the file that it is about may go
+// on for long.
+func (b *build) fail(err error) {
+	if err != nil && err != errStopped {
+		b.workers.cancel(err)
+	}
 }
 
 // open opens the basis and the output. It is false if the file cannot be written:

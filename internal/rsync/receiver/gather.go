@@ -146,12 +146,9 @@ func (g *gather) broken() {
 	if g.job.more == nil {
 		return // the file is complete
 	}
-	if g.chunk != nil {
+	if g.chunk != nil { // the worker takes all, whatever has happened
 		g.chunk.broken = true
-		select {
-		case g.job.more <- g.chunk:
-		case <-g.m.ctx.Done():
-		}
+		g.job.more <- g.chunk
 	}
 	close(g.job.more)
 }

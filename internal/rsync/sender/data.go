@@ -141,7 +141,6 @@ func (m *run) growth(q *request) (digest []byte, err error) {
 	} else if _, err = io.CopyN(skipped, src, have); err != nil {
 		l.short = &delta.SourceError{Err: err}
 	}
-	m.result.Matched += have
 	return m.searched(src, l.size-have, &m.nothing, l)
 }
 

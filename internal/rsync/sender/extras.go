@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"slices"
 	"strings"
 	"sync"
 
@@ -113,13 +114,18 @@ func (s *source) extraOf(dir *walk.Dir, e *tree.Entry, x *extra) (err error) {
 	return s.setAttributes(x, &e.Meta, attrs)
 }
 
-// attributes are those of an entry.
+// attributes are those of an entry. Where a symlink is followed, ACLs are those of
+// what it leads to, and others its own: so does rsync.
 func (s *source) attributes(dir *walk.Dir, name string, followed bool) ([]walk.Xattr, error) {
-	if followed {
-		return dir.XattrsFollowing(name)
+	attrs, err := dir.Xattrs(name)
+	if err != nil || !followed || !s.params.Opt.ACLs {
+		return attrs, err
 	}
-	return dir.Xattrs(name)
+	far, err := dir.XattrsFollowing(name)
+	return append(slices.DeleteFunc(attrs, isACL), slices.DeleteFunc(far, func(a walk.Xattr) bool { return !isACL(a) })...), err
 }
+
+func isACL(a walk.Xattr) bool { return strings.HasPrefix(a.Name, "system.posix_acl_") }
 
 // target is where a symlink leads. One that only pretends to be a symlink has
 // its target for content.

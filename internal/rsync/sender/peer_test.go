@@ -156,9 +156,14 @@ func (p *peer) handshake(o peerOptions) {
 		check(err)
 	}
 	if o.sum != "" {
-		p.params.Xfer, err = checksum.Parse(o.sum)
+		one, other, two := strings.Cut(o.sum, ",")
+		p.params.Xfer, err = checksum.Parse(one)
 		check(err)
 		p.params.File = p.params.Xfer
+		if two {
+			p.params.File, err = checksum.Parse(other)
+			check(err)
+		}
 	}
 	if pv >= 30 {
 		flags, err := p.r.Varint()

@@ -30,11 +30,13 @@ func (m *run) remove(q *request) error {
 		m.result.Removed++
 		m.voice.info(option.InfoRemove, 1, "sender removed %s", shown(path))
 	case errors.Is(err, syscall.ENOENT):
-		m.voice.info(option.InfoRemove, 1, "sender file already removed: %s", shown(path))
+		m.voice.say(wire.CodeInfo, "sender file already removed: %s", shown(path))
 	case errors.Is(err, errChangedSource):
 		m.voice.say(wire.CodeErrorXfer, "ERROR: Skipping sender remove for changed file: %s", shown(path))
 	case errors.Is(err, errSameFile):
 		m.voice.say(wire.CodeErrorXfer, "ERROR: Skipping sender remove of destination file: %s", shown(path))
+	case errors.Is(err, errNoWay):
+		m.voice.say(wire.CodeErrorXfer, "rsync: [sender] sender failed to secure-open-parent %s: %s", shown(path), strerror(err))
 	default:
 		m.voice.trouble("sender failed to remove", name, err)
 	}
@@ -44,6 +46,7 @@ func (m *run) remove(q *request) error {
 var (
 	errChangedSource = errors.New("changed since it was listed")
 	errSameFile      = errors.New("is the destination itself")
+	errNoWay         = errors.New("its directory cannot be reached")
 )
 
 // unlink removes the entry of q if it is still what was listed.
@@ -51,7 +54,10 @@ func (m *run) unlink(o *openList, q *request, path tree.Path) error {
 	f := o.fact(q.ndx)
 	org := m.lists.src.origins[f.origin]
 	if err := m.remover.enter(where{origin: org, through: f.through}, path.Parent()); err != nil {
-		return err
+		if errors.Is(err, syscall.ENOENT) {
+			return err
+		}
+		return fmt.Errorf("%w: %w", errNoWay, err)
 	}
 	name := org.below(path).Base()
 	meta, err := m.remover.dir.Lstat(name)
@@ -82,7 +88,11 @@ func (r *remover) enter(w where, p tree.Path) error {
 		return nil
 	}
 	r.leave()
-	dir, err := w.dir(p)
+	var dir *walk.Dir
+	err := w.origin.use(func(root *walk.Root) (err error) {
+		dir, err = root.DirInside(w.origin.below(p))
+		return err
+	})
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func TestSourcesAreListedAsRsyncListsThem(t *testing.T) {
 		{"sizes and numbers", "-a --stats s t/"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			eachWay(t, forest(t), someWays(i), strings.Fields(c.words), nil)
+			eachWay(t, someWays(i), twin{dir: forest(t), words: strings.Fields(c.words)})
 		})
 	}
 }
@@ -95,6 +95,8 @@ func TestNamesFromAFile(t *testing.T) {
 		{"everything", "-ai --files-from=- s", []string{"/"}},
 		{"the same names again and again", "-ai --files-from=- s", []string{"d/b", "d/b", "d/sub/deep/x", "d/b", "d/sub/c"}},
 	} {
-		t.Run(c.name, func(t *testing.T) { eachWay(t, forest(t), someWays(i), strings.Fields(c.words), c.names) })
+		t.Run(c.name, func(t *testing.T) {
+			eachWay(t, someWays(i), twin{dir: forest(t), words: strings.Fields(c.words), names: c.names})
+		})
 	}
 }

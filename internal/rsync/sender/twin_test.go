@@ -32,6 +32,11 @@ type twin struct {
 	dest  [2]string // relative to dir: rsync's and ours
 	names []string  // of --files-from=-, for both
 
+	same    harness.Comparison         // of the destinations
+	prepare func(dest string)          // is called for both before the run
+	check   func(run int, dest string) // and this after it
+	again   func()                     // undoes what the first run did to the source
+
 	out, err [2]string
 	code     [2]int
 	result   sender.Result
@@ -39,10 +44,20 @@ type twin struct {
 
 // run carries both out and compares what they say, how they end and what is at
 // the destinations.
-func (w *twin) run(c harness.Comparison) {
+func (w *twin) run() {
 	w.t.Helper()
-	w.reference()
-	w.ours()
+	for i, run := range []func(){w.reference, w.ours} {
+		if i > 0 && w.again != nil {
+			w.again()
+		}
+		if w.prepare != nil {
+			w.prepare(filepath.Join(w.dir, w.dest[i]))
+		}
+		run()
+		if w.check != nil {
+			w.check(i, filepath.Join(w.dir, w.dest[i]))
+		}
+	}
 	if w.out[0] != w.out[1] {
 		w.t.Errorf("%q: output, -rsync +ours:\n%s", w.words, difference(w.out[0], w.out[1]))
 	}
@@ -52,7 +67,7 @@ func (w *twin) run(c harness.Comparison) {
 	if w.code[0] != w.code[1] {
 		w.t.Errorf("%q: rsync exits with %d, we with %d", w.words, w.code[0], w.code[1])
 	}
-	diffs, err := harness.Compare(filepath.Join(w.dir, w.dest[0]), filepath.Join(w.dir, w.dest[1]), c)
+	diffs, err := harness.Compare(filepath.Join(w.dir, w.dest[0]), filepath.Join(w.dir, w.dest[1]), w.same)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		w.t.Fatal(err)
 	}
@@ -117,7 +132,7 @@ func (w *twin) plain(text, dest string) string {
 		case strings.HasPrefix(line, "sent "), strings.HasPrefix(line, "total size is "), strings.TrimSpace(line) == "":
 		case strings.HasPrefix(line, "created directory DEST"), strings.HasPrefix(line, "delta-transmission "):
 		case strings.HasPrefix(line, "opening connection "), strings.HasPrefix(line, "skipping non-regular file "):
-		case strings.HasPrefix(line, "rsync: connection unexpectedly closed "):
+		case strings.HasPrefix(line, "rsync: connection unexpectedly closed "), strings.HasPrefix(line, "removing duplicate name "):
 		case strings.HasPrefix(line, "Total bytes "), strings.HasPrefix(line, "File list "):
 		case strings.HasPrefix(line, "[sender] "), strings.HasPrefix(line, "copying unsafe "), strings.HasPrefix(line, "symlink has no referent"):
 			scanned = append(scanned, line) // rsync says it in the order of the disk
@@ -277,6 +292,16 @@ func forest(t *testing.T) string {
 	t.Helper()
 	dir, err := filepath.EvalSymlinks(tempDir(t))
 	check(t, err)
+	plantForest(t, dir)
+	return dir
+}
+
+// plantForest makes a forest of dir, whatever is left of one.
+func plantForest(t *testing.T, dir string) {
+	t.Helper()
+	for _, name := range []string{"s", "t", "out", "todir"} {
+		check(t, os.RemoveAll(filepath.Join(dir, name)))
+	}
 	for name, content := range map[string]string{
 		"s/a": "a", "s/b.o": "object", "s/d/b": "b", "s/d/sub/c": "c", "s/d/sub/deep/x": "x", "s/d/sub/x.o": "o",
 		"s/e/g": "g", "s/e.f": "dotted", "s/z/last": "last", "t/a": "another a", "t/d/b": "another b", "t/d/n": "n", "out/side": "outside",
@@ -300,29 +325,32 @@ func forest(t *testing.T) string {
 		}
 		return err
 	}))
-	return dir
 }
 
 var ways = [][]string{{}, {"--no-inc-recursive"}, {"--protocol=30"}, {"--protocol=29"}, {"--protocol=27"}}
 
-// someWays are the way of today and one of the others; all with SENDER_TEST_ALL.
+// someWays is one of them, or all with SENDER_TEST_ALL.
 func someWays(n int) [][]string {
 	if os.Getenv("SENDER_TEST_ALL") != "" {
 		return ways
 	}
-	return [][]string{ways[0], ways[1+n%(len(ways)-1)]}
+	n %= len(ways)
+	return ways[n : n+1]
 }
 
 // eachWay runs a command line at several protocols, with and without incremental
 // recursion.
-func eachWay(t *testing.T, dir string, ways [][]string, words, names []string) {
+func eachWay(t *testing.T, ways [][]string, w twin) {
 	t.Helper()
+	t.Parallel()
 	for i, extra := range ways {
-		w := &twin{t: t, dir: dir, words: append(slices.Clone(extra), words...), names: names}
+		w := w
+		w.t, w.words = t, append(slices.Clone(extra), w.words...)
 		w.dest = [2]string{fmt.Sprintf("dest-rsync-%d", i), fmt.Sprintf("dest-ours-%d", i)}
-		w.run(harness.Comparison{Now: harness.Span{From: time.Now().Add(-time.Minute), To: time.Now().Add(time.Minute)}})
+		w.same.Now = harness.Span{From: time.Now().Add(-time.Minute), To: time.Now().Add(time.Minute)}
+		w.run()
 		for _, d := range w.dest {
-			check(t, os.RemoveAll(filepath.Join(dir, d)))
+			check(t, os.RemoveAll(filepath.Join(w.dir, d)))
 		}
 	}
 }
