@@ -93,6 +93,7 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 	}
 	if (c.Arrived || c.Gone) && c.Dir && exists {
 		c.Arrived = true
+		m.index.forgetBelow(c.Path) // that may have been another directory
 		m.discover(root, c.Path)
 	}
 	switch {

@@ -218,7 +218,17 @@ func (w *work) rename(r change.Rename) error {
 	}
 	w.touched(r.From.Parent())
 	w.touched(r.To.Parent())
-	return w.dst.Rename(r.From, r.To)
+	if err := w.dst.Rename(r.From, r.To); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for p := range w.dirs { // what renames before this one have touched has another name now
+		if p.Within(r.From) {
+			w.dirs[p.Rebase(r.From, r.To)] = true
+		}
+	}
+	return nil
 }
 
 // parents makes the directories above p that are missing at the target.

@@ -64,9 +64,7 @@ func (p planner) plan() []step {
 	p.compose()
 	var first, last []change.Item
 	for _, it := range p.batch.Items {
-		if it.Gone && p.isDir(it.Path) {
-			it.Class = change.Tree
-		}
+		it.Class = p.class(it)
 		switch {
 		case p.origin(it.Path):
 			last = append(last, it)
@@ -91,6 +89,22 @@ func (p planner) plan() []step {
 		last = append(last, p.linked(first)...)
 	}
 	return append(steps, p.compare(last)...)
+}
+
+// class is how closely an item has to be compared, by what is there now.
+func (p *planner) class(it change.Item) change.Class {
+	if !it.Gone && it.Class < change.Children {
+		return it.Class
+	}
+	m, err := p.lstat(it.Path)
+	switch {
+	case err != nil:
+	case m.IsDir() && it.Gone:
+		return change.Tree
+	case !m.IsDir(): // a scan would not look at its content
+		return min(it.Class, change.Content)
+	}
+	return it.Class
 }
 
 // compose reduces the renames to what they did in all, as far as it can still
