@@ -18,7 +18,7 @@ import (
 )
 
 // where is what lines about the exit code name as their place.
-const where = "lockstep(cli)"
+const where = "lockstep(1)"
 
 // rsync's exit codes, as far as a face decides them.
 const (
@@ -47,7 +47,7 @@ func Main(args []string, in io.Reader, out, errs io.Writer) int {
 
 // Run does what the words ask for and returns the exit code.
 func (c *Command) Run(ctx context.Context) int {
-	set, err := option.Parse(option.Input{Words: c.Words, Getenv: c.Getenv})
+	set, err := option.Parse(option.Input{Words: c.Words, Getenv: c.Getenv, Aliases: c.aliases()})
 	if err != nil {
 		return c.refuse(err)
 	}

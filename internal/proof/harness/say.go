@@ -14,8 +14,9 @@ var variable = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	{regexp.MustCompile(` at [-\w./]+\(\d+\) \[(\w+)=[^]]*\]`), ` at FILE(LINE) [$1=VERSION]`},
+	{regexp.MustCompile(` at [-\w./]+\(\w+\) \[(\w+)=[^]]*\]`), ` at FILE(LINE) [$1=VERSION]`},
 	{regexp.MustCompile(`(sent|received) [\d,.KMG]+ bytes`), `$1 N bytes`},
+	{regexp.MustCompile(`\(\d+ bytes received so far\)`), `(N bytes received so far)`},
 	{regexp.MustCompile(`[\d,.]+[KMG]? bytes/sec`), `N bytes/sec`},
 	{regexp.MustCompile(`speedup is [\d,.]+`), `speedup is N`},
 	{regexp.MustCompile(`(Total bytes (?:sent|received)|File list size): [\d,.KMG]+`), `$1: N`},

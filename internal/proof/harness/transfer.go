@@ -174,7 +174,7 @@ func (t *Transfer) watch(pid int, ended <-chan struct{}) bool {
 	for {
 		select {
 		case <-ended:
-			_ = syscall.Kill(-pid, syscall.SIGKILL) // a server that was left behind
+			t.linger(pid)
 			return false
 		case <-kill:
 			kill = nil
@@ -188,4 +188,15 @@ func (t *Transfer) watch(pid int, ended <-chan struct{}) bool {
 			return true
 		}
 	}
+}
+
+// linger gives a server that outlives its client the time to tidy up, if the
+// client was killed in a way that lets it, and ends it then.
+func (t *Transfer) linger(pid int) {
+	gone := func() bool { return errors.Is(syscall.Kill(-pid, 0), syscall.ESRCH) }
+	if t.Kill > 0 && t.KillWith != syscall.SIGKILL {
+		_ = Poll(5*time.Second, "the server ends", gone)
+	}
+	_ = syscall.Kill(-pid, syscall.SIGKILL)
+	_ = Poll(5*time.Second, "the server is gone", gone)
 }

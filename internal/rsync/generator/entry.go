@@ -252,11 +252,14 @@ func (g *run) makeRoom(l *list, f *flist.File, have *dest.Found, what string) bo
 // did reports whether something at the destination went well. Trouble was told,
 // unless it ends the run.
 func (g *run) did(err error) bool {
+	if err == nil {
+		return true
+	}
 	var fatal *dest.Error
 	if errors.As(err, &fatal) && fatal.Code != 0 && g.fatal == nil {
 		g.fatal = err
 	}
-	return err == nil
+	return false
 }
 
 // changed notes that main changed something at the destination.

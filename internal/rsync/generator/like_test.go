@@ -284,6 +284,11 @@ func compare(t *testing.T, seed uint64) {
 		t.Fatalf("rsync: exit code %d: %s", code, strings.Join(lines, "\n"))
 	}
 	want := sortOut(lines)
+	if slices.ContainsFunc(want.texts, func(l string) bool {
+		return strings.Contains(l, "[generator] stat ") || strings.HasPrefix(l, "could not make way") && slices.Contains(r.words, "-H")
+	}) {
+		t.Skip("rsync 3.5.0 stumbles over names of a set of hard links whose directory is not there")
+	}
 
 	// The source is theirs too, so that access changes nothing.
 	r.src = filepath.Join(theirs, "src")

@@ -10,13 +10,12 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"reflect"
 
 	"lockstep/internal/rsync/option"
 )
@@ -195,7 +194,7 @@ func findUses(t *testing.T) uses {
 			switch {
 			case d.IsDir() && rel == "internal/rsync/option":
 				return filepath.SkipDir
-			case strings.HasSuffix(name, "_test.go"):
+			case strings.HasSuffix(name, "_test.go") && pkg != "internal/cli/rsync": // whose scripts run options
 				f.source(t, u, pkg, name)
 			case strings.HasSuffix(name, ".txtar"):
 				text, err := os.ReadFile(name)

@@ -187,6 +187,7 @@ func TestWhatOptionsComeToTogether(t *testing.T) {
 		"--info=help --nope":   func(s *option.Set) bool { return s.Show == option.ShowInfo },
 		"--daemon --help":      func(s *option.Set) bool { return s.Show == option.ShowDaemonHelp },
 		"--server --daemon .":  func(s *option.Set) bool { return s.Server && s.Daemon && s.DaemonWords != nil },
+		"--server -se.Ls":      func(s *option.Set) bool { return s.Show == option.ShowNothing && s.SecludedArgs },
 		"--read-batch=f":       func(s *option.Set) bool { return s.Show == option.ShowNothing },
 		"-rm --delete-after a": func(s *option.Set) bool { return !s.AllowIncRecurse(true) && s.AllowIncRecurse(false) },
 	} {

@@ -23,10 +23,10 @@ var rules = []Rule{
 	{[]string{"server", "rsh"}, "the argument of -e tells a server what the client can do", (*state).clientInfo},
 	{[]string{"sender"}, "needs --server", (*state).senderServes},
 	{[]string{"iconv"}, "RSYNC_ICONV is the default of a client, `-` turns it off", (*state).charset},
-	{[]string{"old-args", "secluded-args"}, "conflict; RSYNC_OLD_ARGS, then RSYNC_PROTECT_ARGS are the defaults", (*state).argStyle},
+	{[]string{"old-args", "secluded-args"}, "--old-args and --secluded-args conflict; RSYNC_OLD_ARGS, then RSYNC_PROTECT_ARGS are the defaults", (*state).argStyle},
 	{[]string{"max-alloc"}, "RSYNC_MAX_ALLOC is the default", (*state).allocLimit},
 	{[]string{"verbose", "info", "debug", "stats", "progress"}, "the levels of --info and --debug replace those that -v, --stats and --progress bring", (*state).allLevels},
-	{[]string{"confine-root", "insecure-links"}, "conflict", (*state).confine},
+	{[]string{"confine-root", "insecure-links"}, "--confine-root is absolute, and conflicts with --insecure-links", (*state).confine},
 	{[]string{"xattrs", "fake-super"}, "-XX and --fake-super conflict", (*state).xattrTwice},
 	{[]string{"write-batch", "only-write-batch", "read-batch", "files-from", "dry-run"}, "--read-batch conflicts with writing and with --files-from; -n writes no batch", (*state).batch},
 	{[]string{"files-from", "recursive", "archive", "relative", "dirs", "old-dirs", "list-only"}, "--files-from implies --relative and --dirs, and takes back the -r of -a; -r and --list-only imply --dirs; --old-dirs is -r with a filter", (*state).listing},
@@ -53,7 +53,7 @@ func (st *state) finish() error {
 			return err
 		}
 	}
-	if len(st.Args) == 0 && st.ReadBatch == "" {
+	if more := st.Server && st.SecludedArgs; len(st.Args) == 0 && st.ReadBatch == "" && !more {
 		st.Show = ShowUsage
 	}
 	return nil
@@ -389,27 +389,25 @@ const (
 )
 
 func (st *state) formats() error {
-	if st.Server {
-		st.HasOutFormat = st.HasOutFormat && st.OutFormat != ""
-		if st.Itemize = 0; HasEscape(st.OutFormat, 'i') {
-			if st.Itemize = 1; HasEscape(st.OutFormat, 'I') {
-				st.Itemize = 2
-			}
-		}
-		return nil
-	}
-	switch {
-	case st.HasOutFormat:
-	case st.Itemize > 0:
-		st.OutFormat = itemFormat
-	case st.Info[InfoName] > 0:
-		st.OutFormat = nameFormat
-	}
 	switch {
 	case st.LogFile == "":
 		st.LogFormat = ""
 	case !st.logFormat:
 		st.LogFormat = itemFormat
+	}
+	if st.Server {
+		st.HasOutFormat = st.HasOutFormat && st.OutFormat != ""
+		st.Itemize = 0
+		if HasEscape(st.OutFormat, 'i') && HasEscape(st.OutFormat, 'I') {
+			st.Itemize = 2
+		}
+	} else if !st.HasOutFormat {
+		switch {
+		case st.Itemize > 0:
+			st.OutFormat = itemFormat
+		case st.Info[InfoName] > 0:
+			st.OutFormat = nameFormat
+		}
 	}
 	if HasEscape(st.OutFormat, 'i') || HasEscape(st.LogFormat, 'i') {
 		st.Itemize = min(max(st.Itemize, 1), 2)

@@ -15,7 +15,7 @@ import (
 // Config is what a Printer shows things by.
 type Config struct {
 	Opt      *option.Set
-	Out, Err io.Writer // the standard output and standard error
+	Out, Err io.Writer // the standard output and standard error; nil for a server, which has a log alone
 	Log      *Log      // --log-file; nil is none
 	Local    bool      // a local copy
 	Charset  Charset   // of the terminal; --8-bit-output is seen to here
@@ -30,6 +30,7 @@ type Config struct {
 // from any goroutine. Close it at the end.
 type Printer struct {
 	c       Config
+	silent  bool // but for errors
 	charset Charset
 	flush   bool      // after every line
 	info    io.Writer // where info goes: out, or the standard error with --stderr=all
@@ -53,8 +54,12 @@ func NewPrinter(c Config) *Printer {
 		c.Now = time.Now
 	}
 	o := c.Opt
+	silent := c.Out == nil
+	if silent {
+		c.Out, c.Err = io.Discard, io.Discard
+	}
 	p := &Printer{
-		c: c, charset: c.Charset,
+		c: c, silent: silent || o.Quiet > 0, charset: c.Charset,
 		flush: o.Outbuf == 'N' || o.Outbuf == 'L' || o.Outbuf == 0 && c.Terminal,
 		out:   bufio.NewWriterSize(c.Out, outBuffer),
 		scene: Scene{Times: o.Times, Local: c.Local, Pid: os.Getpid()},
@@ -72,7 +77,7 @@ func NewPrinter(c Config) *Printer {
 	if c.Log != nil && o.LogFormat != "" {
 		p.logged = ParseFormat(o.LogFormat)
 	}
-	if level := o.Info[option.InfoProgress]; level > 0 && o.Quiet == 0 {
+	if level := o.Info[option.InfoProgress]; level > 0 && !p.silent {
 		p.meter = &meter{total: level > 1, human: o.HumanReadable}
 	}
 	return p
@@ -88,11 +93,11 @@ func (p *Printer) Text(code wire.Code, text string) {
 	switch code {
 	case wire.CodeLog:
 	case wire.CodeClient:
-		if p.c.Opt.Quiet == 0 {
+		if !p.silent {
 			p.write(p.info, text)
 		}
 	case wire.CodeInfo:
-		if p.c.Opt.Quiet == 0 {
+		if !p.silent {
 			p.line(p.info, text)
 		}
 	default:
@@ -130,7 +135,7 @@ func (p *Printer) Item(e *Event, before bool) {
 		p.meter.begin(p.c.Now())
 		p.mu.Unlock()
 	}
-	if p.c.Opt.Quiet == 0 && p.format != nil && p.due(p.format, e, before) {
+	if !p.silent && p.format != nil && p.due(p.format, e, before) {
 		p.mu.Lock()
 		p.line(p.info, p.expand(p.format, e))
 		p.mu.Unlock()
@@ -174,7 +179,7 @@ func (p *Printer) Deleted(name tree.Path, dir bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.c.Opt.Quiet == 0 && (p.format != nil || p.c.Opt.Info[option.InfoDel] > 0) {
+	if !p.silent && (p.format != nil || p.c.Opt.Info[option.InfoDel] > 0) {
 		p.line(p.info, p.deletion(p.format, e))
 	}
 	if p.c.Log != nil && p.logged != nil {

@@ -43,6 +43,7 @@ func (m *run) item(ndx int32) error {
 	if e.file, err = m.lists.Find(ndx); err != nil {
 		return protocolError(ndx, err)
 	}
+	m.meter.echo(m, ndx)
 	if m.hasXattrs(&e) {
 		if err := m.lists.Xattrs().Answer(m.r, e.file.Xattrs); err != nil {
 			return err

@@ -15,8 +15,9 @@ const progressEvery = time.Second
 // a second, and at its end.
 type meter struct {
 	talk  output.Talk
-	on    bool // --progress, or --info=progress2:
-	total bool // all files together count
+	on    bool            // --progress, or --info=progress2:
+	total bool            // all files together count
+	list  *flist.Received // total: that of the last echo
 	now   output.Progress
 	begun bool
 	last  time.Time
@@ -39,6 +40,13 @@ func (t *meter) start(m *run, f *flist.File, index int32, at int64) {
 		Transferred: m.result.Transferred, Left: known - m.position(index) - 1, All: known,
 		Incomplete: !m.lists.Complete(),
 		TotalAt:    m.result.TransferredSize - f.Meta.Size + at, TotalSize: m.result.TotalSize,
+	}
+}
+
+// echo takes note of an echo.
+func (t *meter) echo(m *run, index int32) {
+	if t.total {
+		t.list = m.lists.Of(index)
 	}
 }
 
@@ -77,14 +85,22 @@ func (t *meter) end() {
 	}
 }
 
-// finish ends the run: the total is shown once more.
-func (t *meter) finish(m *run) {
-	if !t.total {
+// done shows the total once more at a DONE of the sender: with incremental lists
+// at the end of each of them, otherwise at the end of each phase.
+func (t *meter) done(m *run) {
+	if !t.total || m.state == farewell || m.params.incremental() && m.state != receiving {
 		return
 	}
+	known := m.lists.Known()
 	t.now = output.Progress{
-		Transferred: m.result.Transferred, All: m.lists.Known(),
+		Transferred: m.result.Transferred, All: known, Incomplete: !m.lists.Complete(),
 		TotalAt: m.result.TransferredSize, TotalSize: m.result.TotalSize,
+	}
+	if l := m.lists.Oldest(); l != nil && m.params.incremental() {
+		if t.list != nil && t.list.Number > l.Number {
+			l = t.list
+		}
+		t.now.Left = known - (int(l.Start) + len(l.Files) - l.Number)
 	}
 	t.report(true)
 }

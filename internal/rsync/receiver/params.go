@@ -50,6 +50,7 @@ type Result struct {
 	Files     output.Counts // entries of all lists
 	Created   output.Counts // items that are new
 	TotalSize int64         // bytes, of the files and symlinks in all lists
+	ListSize  int64         // bytes that the lists took which Run has read, in frames
 
 	Transferred     int   // files, each counted once
 	TransferredSize int64 // their bytes

@@ -28,7 +28,8 @@ type run struct {
 	talk   output.Talk
 
 	state    state
-	released int // lists
+	released int   // lists
+	before   int64 // bytes of the stream before the last index
 	tokens   compress.Decoder
 	workers  *workers
 	redos    redos
@@ -70,9 +71,6 @@ func Run(ctx context.Context, r *wire.Reader, p Params, d *dest.Dest, dec *flist
 	}
 	m.result.Literal, m.result.Matched = m.workers.literal.Load(), m.workers.matched.Load()
 	lists.End(err)
-	if err == nil {
-		m.meter.finish(m)
-	}
 	return m.result, err
 }
 
@@ -90,6 +88,7 @@ func (m *run) begin() {
 // do reads to the end.
 func (m *run) do() error {
 	for m.state != finished {
+		m.before = m.r.Count()
 		ndx, err := m.r.Ndx(m.params.Protocol)
 		if err == nil {
 			err = m.handle(ndx)
@@ -124,6 +123,7 @@ func (m *run) handle(ndx int32) error {
 	case ndx == wire.NDXFlistEOF && m.takesLists():
 		m.dec.EndOfLists()
 		m.lists.End(nil)
+		m.result.ListSize += m.r.Count() - m.before
 		return nil
 	case ndx <= wire.NDXFlistOffset && m.takesLists():
 		return m.list(wire.NDXFlistOffset - ndx)
@@ -142,6 +142,7 @@ func (m *run) list(dir int32) error {
 	if err != nil {
 		return err
 	}
+	m.result.ListSize += m.r.Count() - m.before
 	m.count(l)
 	if l.IOError != 0 {
 		m.result.IOError |= l.IOError
@@ -186,6 +187,7 @@ func (m *run) change(to state) { m.state = to }
 // done is what a DONE means (1.8). The notes of a phase's files precede that of
 // its end.
 func (m *run) done() error {
+	m.meter.done(m)
 	switch m.state {
 	case receiving:
 		if err := m.listDone(); err != nil {

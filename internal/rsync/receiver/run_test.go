@@ -99,13 +99,17 @@ func TestIncrementalListsComeBetweenFiles(t *testing.T) {
 		s := newStream(t, protocol, incremental)
 		s.put("d/.keep", nil)
 		s.list(directory(""), directory("d"), directory("e"), regular("f", 1))
+		before := len(s.bytes())
 		s.sub(1, "d", regular("d/one", 3), regular("d/two", 3))
+		lists := int64(len(s.bytes()) - before)
 		s.echo("d", wire.ItemNew|wire.ItemLocalChange)
 		s.whole("f", []byte("f"))
 		s.whole("d/one", []byte("one"))
 		s.done() // the first list
+		before = len(s.bytes())
 		s.sub(2, "e")
 		s.enc.EndOfLists()
+		lists += int64(len(s.bytes()) - before)
 		s.whole("d/two", []byte("two"))
 		s.done()
 		s.end()
@@ -122,8 +126,8 @@ func TestIncrementalListsComeBetweenFiles(t *testing.T) {
 		s.check("f", []byte("f"))
 		s.check("d/one", []byte("one"))
 		s.check("d/two", []byte("two"))
-		if o.Files.Reg != 3 || o.Files.Dir != 3 || o.Created.Dir != 1 {
-			t.Errorf("counts %+v %+v", o.Files, o.Created)
+		if o.Files.Reg != 3 || o.Files.Dir != 3 || o.Created.Dir != 1 || o.ListSize != lists {
+			t.Errorf("result %+v, lists of %d bytes", o.Result, lists)
 		}
 	}
 }
@@ -404,7 +408,7 @@ func TestProgressIsReportedAtTheStartAndTheEnd(t *testing.T) {
 	}
 }
 
-func TestProgressOfAllFilesIsReportedOnceMoreAtTheEnd(t *testing.T) {
+func TestProgressOfAllFilesIsShownAtEachDone(t *testing.T) {
 	s := newStream(t, 28, func(p *receiver.Params) { p.Server = false })
 	s.opt.Info[option.InfoProgress] = 2
 	s.list(regular("a", 3), regular("b", 4))
@@ -417,8 +421,39 @@ func TestProgressOfAllFilesIsReportedOnceMoreAtTheEnd(t *testing.T) {
 	o := s.run()
 	o.wantNotes(t, append([]string{"installed b"}, phases(28)...)...)
 	p := o.talked.progress
-	if last := p[len(p)-1]; len(p) != 3 || last.Transferred != 1 || last.All != 2 || last.Left != 0 || last.TotalAt != 4 || last.TotalSize != 7 {
+	if last := p[len(p)-1]; len(p) != 4 || last.Transferred != 1 || last.All != 2 || last.Left != 0 || last.TotalAt != 4 || last.TotalSize != 7 {
 		t.Errorf("progress %+v", p)
+	}
+}
+
+func TestProgressOfAllFilesIsShownAtEachList(t *testing.T) {
+	s := newStream(t, 31, incremental, func(p *receiver.Params) { p.Server = false })
+	s.opt.Info[option.InfoProgress] = 2
+	s.put("d/.keep", nil)
+	s.list(directory(""), directory("d"), directory("e"))
+	s.sub(1, "d", regular("d/x", 1), regular("d/y", 1))
+	s.sub(2, "e", regular("e/z", 1))
+	s.enc.EndOfLists()
+	s.whole("d/x", []byte("x"))
+	s.done()
+	s.done()
+	s.done()
+	s.done()
+	s.done()
+	for range 5 {
+		s.w.Varlong(0, 3)
+	}
+	s.done()
+	o := s.run()
+	if o.err != nil {
+		t.Fatal(o.err)
+	}
+	var left []int
+	for _, p := range o.talked.progress {
+		left = append(left, p.Left)
+	}
+	if fmt.Sprint(left) != "[2 2 1 1 0]" { // at its start, its end, and at the lists' DONEs
+		t.Errorf("left %v", left)
 	}
 }
 

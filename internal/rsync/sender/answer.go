@@ -248,7 +248,14 @@ func (m *run) lastPhase() error {
 	m.sumUp()
 	m.w.Ndx(m.params.Protocol, wire.NDXDone)
 	if m.params.Server {
-		m.statistics()
+		m.statistics(m.w)
+	}
+	if m.params.Record != nil {
+		record := wire.NewWriter(m.params.Record)
+		m.statistics(record)
+		if err := record.Flush(); err != nil {
+			return err
+		}
 	}
 	m.change(closing)
 	return m.w.Flush()
@@ -266,16 +273,16 @@ func (m *run) sumUp() {
 // 1.9):
 //
 //	read:vl30 written:vl30 total size:vl30 [list build ms:vl30 list transfer ms:vl30]
-func (m *run) statistics() {
+func (m *run) statistics(w *wire.Writer) {
 	values := []int64{m.reader.dec.r.Count(), m.w.Count() + int64(m.w.Buffered()), m.lists.size}
 	if m.params.Protocol >= 29 {
 		values = append(values, m.result.ListBuild.Milliseconds(), m.result.ListSend.Milliseconds())
 	}
 	for _, v := range values {
 		if m.params.Protocol >= 30 {
-			m.w.Varlong(v, 3)
+			w.Varlong(v, 3)
 		} else {
-			m.w.Longint(v)
+			w.Longint(v)
 		}
 	}
 }

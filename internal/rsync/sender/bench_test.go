@@ -2,6 +2,7 @@ package sender_test
 
 import (
 	"os"
+	"os/exec"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -52,4 +53,35 @@ func BenchmarkFirstPass(b *testing.B) {
 			b.ReportMetric(float64(res.Transferred), "files")
 		})
 	}
+}
+
+// BenchmarkNothingToDo sends the tree named by SENDER_BENCH_TREE to a real rsync
+// that has it all, as the source of a command line, and reports the processor
+// time of our side alone.
+func BenchmarkNothingToDo(b *testing.B) {
+	from := os.Getenv("SENDER_BENCH_TREE")
+	if from == "" {
+		b.Skip("SENDER_BENCH_TREE names no tree")
+	}
+	needRsync(b)
+	dest := tempDir(b)
+	if out, err := exec.Command("rsync", "-a", from+"/", dest).CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	place, err := walk.OpenPlace(from)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer place.Close()
+	var used float64
+	var res sender.Result
+	for b.Loop() {
+		p := startPeer(b, dest, peerOptions{protocol: 32, letters: "logDtpr", incremental: true})
+		before := cpu(b)
+		res = p.send(sender.Job{Sources: &sender.Sources{Place: place, Name: from, Args: []string{"."}}})
+		used += cpu(b) - before
+		p.exits(0)
+	}
+	b.ReportMetric(used/float64(b.N), "cpu-s/op")
+	b.ReportMetric(float64(res.Files), "entries")
 }

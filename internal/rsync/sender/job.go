@@ -3,6 +3,7 @@ package sender
 import (
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"lockstep/internal/fs/filter"
@@ -60,6 +61,10 @@ type Params struct {
 	// Only, if not nil, is sent the data of files instead of the peer, for
 	// --only-write-batch. It is flushed after each file.
 	Only *wire.Writer
+
+	// Record, if not nil, gets the statistics block that a server would send, at
+	// its place among what is written to the peer: for batch files.
+	Record io.Writer
 
 	// Interrupt makes a Read of the stream that is blocked, and every later
 	// one, return an error soon. It is called when ctx ends or the run fails

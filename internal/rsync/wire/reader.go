@@ -35,6 +35,7 @@ type Reader struct {
 	left      int // data bytes of the current frame not yet consumed
 	onMessage func(Code, []byte) error
 	onWait    func() error
+	tee       io.Writer // gets a copy of all data; nil usually
 	ndx       ndxState
 	scratch   [8]byte // of one integer; a local one would be allocated
 	err       error
@@ -53,6 +54,10 @@ func (r *Reader) StartMux(onMessage func(c Code, payload []byte) error) {
 	r.mux = true
 	r.onMessage = onMessage
 }
+
+// Tee has a copy of all data consumed from now on go to tee, without frames and
+// messages. What tee returns is not looked at.
+func (r *Reader) Tee(tee io.Writer) { r.tee = tee }
 
 // StopMux goes back to raw bytes: the peer lets names pass without frames below
 // protocol 31 (rsync-session 4.4). It fails inside a frame.
@@ -195,6 +200,9 @@ func (r *Reader) Byte() (byte, error) {
 
 // took consumes n data bytes out of the buffer.
 func (r *Reader) took(n int) {
+	if r.tee != nil {
+		r.tee.Write(r.buf[r.pos : r.pos+n])
+	}
 	r.consume(n)
 	if r.mux {
 		r.left -= n
@@ -239,6 +247,9 @@ func (r *Reader) readDirect(p []byte) (int, error) {
 	}
 	n, err := r.read(p)
 	r.count.Add(int64(n))
+	if r.tee != nil {
+		r.tee.Write(p[:n])
+	}
 	if r.mux {
 		r.left -= n
 	}

@@ -29,6 +29,7 @@ const directSize = 16 << 10
 type Writer struct {
 	dst    io.Writer
 	vector VectorWriter // dst, if it can
+	tee    io.Writer    // gets a copy of all data, without frames; nil usually
 	buf    []byte       // room for a header, then data not yet written
 	ndx    ndxState
 
@@ -45,6 +46,10 @@ func NewWriter(dst io.Writer) *Writer {
 	w.vector, _ = dst.(VectorWriter)
 	return w
 }
+
+// Tee has a copy of all data written from now on go to tee at once, without
+// frames and messages; nil ends that. What tee returns is not looked at.
+func (w *Writer) Tee(tee io.Writer) { w.tee = tee }
 
 // StartMux flushes and puts everything after into frames.
 func (w *Writer) StartMux() {
@@ -103,11 +108,19 @@ func (w *Writer) room(n int) []byte {
 	return w.buf
 }
 
-func (w *Writer) commit(b []byte) { w.buf = b }
+func (w *Writer) commit(b []byte) {
+	if w.tee != nil {
+		w.tee.Write(b[len(w.buf):])
+	}
+	w.buf = b
+}
 
 // Write appends p to the data stream. It keeps no reference to p. The error
 // is that of Err.
 func (w *Writer) Write(p []byte) (int, error) {
+	if w.tee != nil {
+		w.tee.Write(p)
+	}
 	if len(p) >= directSize && w.vector != nil {
 		return len(p), w.writeDirect(p)
 	}
