@@ -101,6 +101,13 @@ type changeRecord struct {
 	pathKeys
 }
 
+type plannedRecord struct {
+	head
+	Target string `json:"target" doc:"the target as typed"`
+	Action string `json:"action" doc:"send or remove"`
+	pathKeys
+}
+
 type lostRecord struct {
 	head
 	Count int    `json:"count" doc:"lines that were left out because they could not be printed in time"`
@@ -174,6 +181,7 @@ var jsonEvents = []struct {
 	{"dry-run", "with --dry-run: what a first pass would do", inStepRecord{}},
 	{"batch", "a target acknowledged changes; at most 10 lines a second, later ones sum up", batchRecord{}},
 	{"change", "with -v: one path of a batch", changeRecord{}},
+	{"planned", "with --dry-run -v: a file that would be sent, or a name that would be removed", plannedRecord{}},
 	{"failing", "a target could not be reached or refused", failingRecord{}},
 	{"recovered", "a failing target works again", recoveredRecord{}},
 	{"path-failed", "one path could not be brought in step; it stays dirty", pathFailedRecord{}},

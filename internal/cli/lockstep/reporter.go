@@ -79,10 +79,24 @@ func (r *reporter) listener() mirror.Listener {
 			r.put(func(b *board, now time.Time) { b.targetFailing(now, name, err, since, next) })
 		},
 		Recovered: func(name string) { r.put(func(b *board, now time.Time) { b.recovered(now, name) }) },
+		Planned:   r.planned,
 		PathFailed: func(name string, p tree.Path, err error) {
 			r.put(func(b *board, now time.Time) { b.pathFailed(now, name, p, err) })
 		},
 	}
+}
+
+// planned prints at once: a dry run has time.
+func (r *reporter) planned(name string, removed bool, p tree.Path) {
+	if !r.board.verbose {
+		return
+	}
+	action := "send"
+	if removed {
+		action = "remove"
+	}
+	r.show(message{text: inTarget(name) + "would " + action + " " + showPath(p),
+		object: plannedRecord{head{"planned", time.Now()}, name, action, pathKeysOf(p)}})
 }
 
 // run prints until stop is closed.

@@ -87,10 +87,15 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// targetOptions are the parts of c that targets need.
-func (c *Config) targetOptions() target.Options {
+// targetOptions are the parts of c that the target called name needs.
+func (c *Config) targetOptions(name string) target.Options {
+	var planned func(bool, tree.Path)
+	if tell := c.Listener.Planned; tell != nil && c.DryRun {
+		planned = func(removed bool, p tree.Path) { tell(name, removed, p) }
+	}
 	return target.Options{
-		Delete: !c.NoDelete, MaxDelete: c.MaxDelete, DryRun: c.DryRun, Checksum: c.Checksum,
+		Planned: planned,
+		Delete:  !c.NoDelete, MaxDelete: c.MaxDelete, DryRun: c.DryRun, Checksum: c.Checksum,
 		HardLinks: c.HardLinks, ACLs: c.ACLs, Xattrs: c.Xattrs, NumericIDs: c.NumericIDs, Hold: !c.Once,
 		Compress: c.Compress, BwLimit: c.BwLimit, Shell: c.Shell, RsyncPath: c.RsyncPath,
 		Protocol: c.Protocol, PasswordFile: c.PasswordFile, Rules: c.Rules,
@@ -114,10 +119,10 @@ func (c *Config) openTargets(src target.Source) ([]target.Target, error) {
 			if err := apart(src.Dir, sp.Path); err != nil {
 				return nil, err
 			}
-			ts = append(ts, target.NewDirectory(sp, src, c.targetOptions()))
+			ts = append(ts, target.NewDirectory(sp, src, c.targetOptions(text)))
 			continue
 		}
-		t, err := target.NewRsync(sp, src, c.targetOptions())
+		t, err := target.NewRsync(sp, src, c.targetOptions(text))
 		if err != nil {
 			return nil, err
 		}

@@ -10,7 +10,7 @@ import (
 
 // Listener hears what a mirror does. Fields that are nil are skipped. The
 // functions are called one at a time from the owner goroutine and must not
-// block; only Progress and Notice may also come from others.
+// block; only Progress, Notice and Planned may also come from others.
 type Listener struct {
 	Watching   func(watch.Choice)                                              // every directory is armed
 	Notice     func(text, hint string)                                         // something the operator should know; hint is a command, or ""
@@ -21,6 +21,11 @@ type Listener struct {
 	Recovered  func(target string)
 	Event      func(ev watch.Event) // each event on a path that is mirrored
 	PathFailed func(target string, p tree.Path, err error)
+
+	// Planned hears in a dry run of each file that would be sent, and of each
+	// name that would be removed. It is called from the targets' goroutines and
+	// may block.
+	Planned func(target string, removed bool, p tree.Path)
 }
 
 // Pass is what a first pass did.

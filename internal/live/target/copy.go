@@ -218,6 +218,7 @@ func (w *work) file(p tree.Path, meta tree.Meta, attrs []walk.Xattr, content, as
 		return w.unlessDry(func() error { return w.dst.SetMeta(p, meta, attrs) })
 	}
 	if w.dry {
+		w.opts.plan(false, p)
 		w.count(meta.Size)
 		return nil
 	}
@@ -369,6 +370,9 @@ func (w *work) sweep(dir tree.Path, keep, unreadable map[string]bool) {
 
 // countBelow counts what a removal of p would remove.
 func (w *work) countBelow(p tree.Path, meta tree.Meta) {
+	if w.opts.DryRun {
+		w.opts.plan(true, p)
+	}
 	w.mu.Lock()
 	w.report.Deleted++
 	w.mu.Unlock()

@@ -402,7 +402,15 @@ func (r *run) partly(s step, e *session.Error) error {
 func (r *run) session(o session.Options, job sender.Job, common bool) error {
 	job.Root = r.root
 	deleted := 0
-	job.OnDeleted = func(string, bool) { deleted++ }
+	job.OnDeleted = func(name string, _ bool) {
+		deleted++
+		if o.DryRun {
+			r.opts.plan(true, tree.Path(name))
+		}
+	}
+	if o.DryRun && r.opts.DryRun {
+		job.OnSent = func(p tree.Path) { r.opts.plan(false, p) }
+	}
 	job.OnError = r.sourceError
 	if r.opts.Hold {
 		job.Steady = &sender.Steady{AsIs: func(p tree.Path) bool { return r.asIs[p] }}

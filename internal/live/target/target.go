@@ -59,6 +59,13 @@ func (r *Report) add(o Report) {
 	r.Entries += o.Entries
 }
 
+// plan tells what a dry run has found.
+func (o *Options) plan(removed bool, p tree.Path) {
+	if o.Planned != nil {
+		o.Planned(removed, p)
+	}
+}
+
 // Options shape what is mirrored, the same for all targets of a mirror.
 type Options struct {
 	Delete     bool
@@ -71,6 +78,10 @@ type Options struct {
 	NumericIDs bool
 	Hold       bool // leave the old file when one changes while it is read
 	Rules      *filter.Rules
+
+	// Planned hears in a dry run of each file that would be sent, and of each
+	// name that would be removed. It may be called from several goroutines.
+	Planned func(removed bool, p tree.Path)
 
 	Compress     bool
 	BwLimit      int    // KiB/s, 0 = none

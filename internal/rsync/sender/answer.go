@@ -115,6 +115,9 @@ func (m *run) transfer(q *request, o *openList) error {
 	if !redo {
 		o.MarkSent(q.ndx)
 		m.result.Transferred++
+		if m.job.OnSent != nil {
+			m.job.OnSent(o.Path(q.ndx))
+		}
 		m.result.TransferredSize += o.fact(q.ndx).size
 	}
 	if m.params.Opt.DryRun {

@@ -135,6 +135,10 @@ type Job struct {
 	// OnProgress hears of progress a few times a second. May be nil.
 	OnProgress func(Progress)
 
+	// OnSent hears of each path, relative to the transfer root, whose data is
+	// sent, or would be but for a dry run. May be nil.
+	OnSent func(p tree.Path)
+
 	// OnMessage and OnDeleted are not called here: they wait for what the
 	// session's message handler hears while this job is running.
 	OnMessage func(code wire.Code, text string)
