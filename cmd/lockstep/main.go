@@ -19,9 +19,7 @@ type face func(name string, args []string, in io.Reader, out, errs io.Writer) in
 
 // faces are the programs that lockstep stands in for.
 var faces = map[string]face{
-	"rsync": func(_ string, args []string, in io.Reader, out, errs io.Writer) int {
-		return rsync.Main(args, in, out, errs)
-	},
+	"rsync":         rsync.Main,
 	"inotifywait":   inotify.Main,
 	"inotifywatch":  inotify.Main,
 	"fsnotifywait":  inotify.Main,

@@ -26,7 +26,7 @@ type row struct {
 	name  string
 	world string // layout of what there is before; see harness.Plant
 	args  string // options, as a shell would take them apart; $W is the world
-	from  string // sources, src/ by default
+	from  string // sources, src/ by default, - for none
 	to    string // destination, dst/ by default, - for none
 	env   string // words NAME=VALUE
 	stdin string
@@ -36,6 +36,8 @@ type row struct {
 	twice bool                // run it again in the same world
 	order bool                // the order of lines is not determined
 	quiet bool                // compare no standard error: several processes fail at once
+	said  string              // a file in the world that holds messages, such as a log
+	mount string              // directories to mount a file system on first; needs root
 	want  harness.Comparison  // what to compare besides names, types, content, attributes and hard links
 }
 
@@ -135,9 +137,16 @@ func openLab() error {
 	if lab.shell, err = harness.NewShell(lab.tools); err != nil {
 		return err
 	}
+	if err := os.WriteFile(filepath.Join(lab.tools, "motd"), []byte("Welcome!\n"), 0o644); err != nil {
+		return err
+	}
 	lab.daemon, err = harness.StartDaemon(harness.DaemonConfig{
 		Dir: lab.tools, Path: lab.dir, Module: "m", NoAuth: true,
-		Lines: []string{"munge symlinks = no", "ignore errors = no", "max connections = 0", "numeric ids = no"},
+		Lines: []string{"munge symlinks = no", "ignore errors = no", "max connections = 0", "numeric ids = no", "list = yes", "comment = worlds",
+			"[locked]", "path = " + lab.dir, "comment = with a password", "read only = yes", "list = yes",
+			"auth users = " + harness.User, "secrets file = " + filepath.Join(lab.tools, "web.pass"),
+			"[hidden]", "path = " + lab.dir, "list = no"},
+		Global: []string{"motd file = " + filepath.Join(lab.tools, "motd")},
 	})
 	return err
 }
@@ -162,18 +171,36 @@ func needLab(t *testing.T) {
 // attempt is one run of a row.
 type attempt struct {
 	world    string
+	mounts   []string
 	words    []string
 	outcomes []harness.Outcome
 	span     harness.Span
 }
 
-func (a attempt) remove() { _ = os.RemoveAll(a.world) }
+func (a attempt) remove() {
+	for _, dir := range a.mounts {
+		if harness.Unmount(filepath.Join(a.world, dir)) != nil {
+			return
+		}
+	}
+	_ = os.RemoveAll(a.world)
+}
 
-// newWorld plants a layout in a directory of its own.
-func newWorld(layout string) (string, error) {
+// newWorld plants a layout in a directory of its own, on which file systems
+// are mounted first.
+func newWorld(layout string, mounts ...string) (string, error) {
 	world := filepath.Join(lab.dir, fmt.Sprintf("w%07d", lab.worlds.Add(1)))
 	if err := os.Mkdir(world, 0o755); err != nil {
 		return "", err
+	}
+	for _, dir := range mounts {
+		at := filepath.Join(world, dir)
+		if err := os.MkdirAll(at, 0o755); err != nil {
+			return world, err
+		}
+		if err := harness.Tmpfs(at, 1<<20); err != nil {
+			return world, err
+		}
 	}
 	return world, harness.Plant(world, layout)
 }
@@ -193,6 +220,9 @@ func (r row) transfer(world string, via harness.Transport, protocol int, c corne
 	from, err := harness.Words(orElse(r.from, "src/"))
 	if err != nil {
 		return nil, err
+	}
+	if r.from == "-" {
+		from = nil
 	}
 	program := map[bool]string{false: lab.real, true: lab.ours}
 	client, server := c.sender, c.receiver
@@ -214,9 +244,9 @@ func orElse(s, other string) string {
 
 // try does the row once, or twice if that is asked for.
 func (r row) try(via harness.Transport, protocol int, c corner) (attempt, error) {
-	a := attempt{span: harness.Span{From: time.Now().Add(-time.Second)}}
+	a := attempt{span: harness.Span{From: time.Now().Add(-time.Second)}, mounts: strings.Fields(r.mount)}
 	var err error
-	if a.world, err = newWorld(r.world); err != nil {
+	if a.world, err = newWorld(r.world, a.mounts...); err != nil {
 		return a, err
 	}
 	transfer, err := r.transfer(a.world, via, protocol, c)
@@ -266,6 +296,23 @@ func (r row) differences(want, got attempt) ([]string, error) {
 		}
 	}
 	c := r.want
+	if r.said != "" {
+		var texts [2]string
+		for i, a := range []attempt{want, got} {
+			text, err := os.ReadFile(filepath.Join(a.world, r.said))
+			if err != nil {
+				return found, err
+			}
+			texts[i] = harness.Settled(harness.Plain(string(text), a.world, lab.ours, lab.real))
+			if r.order {
+				texts[i] = harness.SortedLines(texts[i])
+			}
+		}
+		if d := harness.DiffLines(texts[0], texts[1]); d != "" {
+			found = append(found, fmt.Sprintf("%s:\n%s", r.said, d))
+		}
+		c.Leave = func(name string) bool { return name == r.said }
+	}
 	c.HardLinks, c.Xattrs, c.AllXattrs = true, true, true
 	c.Now = harness.Span{From: want.span.From, To: got.span.To}
 	left, err := harness.Compare(want.world, got.world, c)
@@ -329,8 +376,8 @@ func TestRsyncFourCorners(t *testing.T) {
 			names[r.name] = true
 			t.Run(r.name, func(t *testing.T) {
 				t.Parallel()
-				if r.root {
-					needRoot(t, "owners and devices")
+				if r.root || r.mount != "" {
+					needRoot(t, "owners, devices and mounts")
 				}
 				for _, c := range r.cases(i, os.Getenv(allVar) != "") {
 					t.Run(fmt.Sprintf("%s at protocol %d", c.via, c.protocol), func(t *testing.T) { c.compare(t, &seen) })
@@ -363,7 +410,7 @@ func (c rowCase) compare(t *testing.T, seen *knownTally) {
 			if seen.failed(name) {
 				return
 			}
-			t.Errorf("%s\n%s", strings.Join(harness.QuoteAll(got.words), " "), strings.Join(found, "\n"))
+			t.Errorf("%s: %s\n%s", c.name, strings.Join(harness.QuoteAll(got.words), " "), strings.Join(found, "\n"))
 		})
 	}
 }

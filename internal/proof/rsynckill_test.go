@@ -67,7 +67,7 @@ func TestRsyncKilledAtAnyMomentLeavesWholeFiles(t *testing.T) {
 			rng := rand.New(rand.NewPCG(uint64(len(c.name)), 7))
 			r := row{world: grown, args: c.args}
 			killed := 0
-			for round := range 14 {
+			for round := range 9 {
 				world, err := newWorld(r.world)
 				check(t, err)
 				before, wanted := contents(t, world+"/dst"), contents(t, world+"/src")

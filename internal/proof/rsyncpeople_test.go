@@ -143,8 +143,6 @@ rsync -a home/nothing copy/ 2>/dev/null; echo $?
 rsync -a --nothing home/ copy/ 2>/dev/null; echo $?
 rsync -a home/ nowhere/x/y/ 2>/dev/null; echo $?
 rsync -a home/ host:nowhere/x/y/ 2>/dev/null; echo $?
-rsync -a -e ./nothing home/ host:copy/ 2>/dev/null; echo $?
-rsync -a --rsync-path=./nothing home/ host:copy/ 2>/dev/null; echo $?
 rsync -a --max-delete=0 --delete home/letters/ home/pictures/ >/dev/null 2>&1; echo $?
 rsync --version | head -c 6; echo; rsync --version | sed -n 's/.*protocol version/protocol/p'`},
 }

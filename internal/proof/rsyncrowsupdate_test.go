@@ -8,7 +8,7 @@ var (
 	noDaemon  = []harness.Transport{harness.Local, harness.ShellPush, harness.ShellPull}
 )
 
-var rsyncRows = [][]row{plainRows, deleteRows, basisRows, writeRows, selectRows, filterRows, linkRows, attributeRows, wordRows, troubleRows}
+var rsyncRows = [][]row{plainRows, deleteRows, basisRows, writeRows, selectRows, filterRows, linkRows, attributeRows, wordRows, troubleRows, daemonRows}
 
 // What becomes of files that are there already, or not.
 var plainRows = []row{

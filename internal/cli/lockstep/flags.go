@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"lockstep/internal/ops/config"
 )
 
 // ruleWord is one filter option of the command line. Their order across all
 // these options decides what they mean, so they share one list.
-type ruleWord struct{ option, value string }
+type ruleWord = config.Rule
 
 // ruleFlag appends to the list.
 type ruleFlag struct {
@@ -20,7 +22,7 @@ type ruleFlag struct {
 }
 
 func (f ruleFlag) Set(value string) error {
-	*f.list = append(*f.list, ruleWord{f.option, value})
+	*f.list = append(*f.list, ruleWord{Option: f.option, Value: value})
 	return nil
 }
 func (f ruleFlag) String() string { return "" }

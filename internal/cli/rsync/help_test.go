@@ -168,7 +168,9 @@ func TestMissingWordsGetTheHelp(t *testing.T) {
 	for _, words := range []string{"", "-v", "--sender a b", "--server", "--files-from=- a", "--no-h", "-h -h"} {
 		out, errs, code := run(strings.Fields(words)...)
 		_, refErrs, refCode := reference(t, strings.Fields(words)...)
-		last := func(text string) string { return text[strings.LastIndex(text, "\nrsync error:"):strings.LastIndex(text, " at ")] }
+		last := func(text string) string {
+			return text[strings.LastIndex(text, "\nrsync error:"):strings.LastIndex(text, " at ")]
+		}
 		if out != "" || code != refCode || !strings.Contains(errs, "Usage: rsync") || last(errs) != last(refErrs) {
 			t.Errorf("%q: %d %q", words, code, errs)
 		}

@@ -12,6 +12,7 @@ import (
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/compress"
+	"lockstep/internal/rsync/daemon"
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/session"
@@ -36,12 +37,15 @@ type Command struct {
 	Getenv   func(string) string
 }
 
-// Main runs rsync with the words after the program's name, and returns the exit
+// Main runs rsync under a name, with the words after it, and returns the exit
 // code.
-func Main(args []string, in io.Reader, out, errs io.Writer) int {
+func Main(name string, args []string, in io.Reader, out, errs io.Writer) int {
+	if code, started := daemon.Work(); started {
+		return code
+	}
 	ctx, release := catchSignals(context.Background())
 	defer release()
-	c := &Command{Name: "rsync", Words: args, In: in, Out: out, Err: errs, Getenv: os.Getenv}
+	c := &Command{Name: name, Words: args, In: in, Out: out, Err: errs, Getenv: os.Getenv}
 	return c.Run(ctx)
 }
 
@@ -59,8 +63,7 @@ func (c *Command) Run(ctx context.Context) int {
 	}
 	switch {
 	case set.DaemonWords != nil:
-		fmt.Fprintln(c.Err, "lockstep: error: this release is no daemon yet")
-		return exitUnsupported
+		return c.daemon(ctx, set)
 	case set.Server:
 		return c.serve(ctx, set)
 	}

@@ -12,7 +12,7 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"rsync": func() { os.Exit(rsync.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
+		"rsync": func() { os.Exit(rsync.Main(os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) },
 	})
 }
 

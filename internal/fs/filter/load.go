@@ -150,7 +150,7 @@ func (l *loader) add(s spec, o Origin, t template, depth int) error {
 	s.flags |= t.flags
 	if t.sides != 0 {
 		if s.sides != 0 {
-			return errors.New("the rule names a side, but so does the rule that merges the file")
+			return errors.New(ReasonSided)
 		}
 		s.sides = t.sides
 	}

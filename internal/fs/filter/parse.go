@@ -43,6 +43,7 @@ func (e *Error) Unwrap() error { return e.Err }
 const (
 	ReasonUnknown  = "unknown rule"
 	ReasonShort    = "the rule ends where a pattern or file name must follow"
+	ReasonSided    = "the rule names a side, but so does the rule that merges the file"
 	ReasonTrailing = "a list-clearing rule takes neither modifiers nor a pattern"
 )
 

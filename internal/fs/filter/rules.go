@@ -23,6 +23,21 @@ func (r *Rules) All() []*Rule {
 	return append([]*Rule(nil), r.list...)
 }
 
+// Texts is the rules in order, as --filter takes them, without those that -C
+// stands for.
+func (r *Rules) Texts() []string {
+	if r == nil {
+		return nil
+	}
+	var texts []string
+	for _, rule := range r.list {
+		if !rule.has(flagOption) {
+			texts = append(texts, rule.String())
+		}
+	}
+	return texts
+}
+
 // MergeNames is the names of the per-directory merge files that the rules
 // themselves ask for; merge files may ask for more, see Scope.MergeNames.
 func (r *Rules) MergeNames() []string {

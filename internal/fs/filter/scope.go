@@ -141,6 +141,14 @@ func (s *Scope) Child(dir tree.Path) func(name string, isDir bool) bool {
 	return s.children(Sender, dir, false)
 }
 
+// Broken is why the merge files in force in dir cannot be used, nil if they can.
+func (s *Scope) Broken(dir tree.Path) error {
+	if s == nil || s.fixed {
+		return nil
+	}
+	return s.state(dir).broken
+}
+
 // ExplainChild is Child, or ChildProtected, with the reasons.
 func (s *Scope) ExplainChild(side Side, dir tree.Path) func(name string, isDir bool) Verdict {
 	if s == nil {

@@ -12,3 +12,6 @@ func OldKernel() (back func()) {
 	noXattrAt.Store(true)
 	return func() { noXattrAt.Store(false) }
 }
+
+// Stepwise makes what p opens resolve names as on a kernel without openat2.
+func (p *Place) Stepwise() { p.resolve.stepwise = true }

@@ -2,6 +2,7 @@ package walk
 
 import (
 	"os"
+	"strings"
 	"syscall"
 	"unsafe"
 
@@ -43,11 +44,15 @@ func statFD(fd int) (tree.Meta, error) {
 }
 
 func statName(fd int, name string) (tree.Meta, error) {
-	p, err := unix.BytePtrFromString(name)
-	if err != nil {
-		return tree.Meta{}, err
+	var buf [tree.MaxName + 1]byte // a copy with NUL that needs no allocation
+	if len(name) > tree.MaxName {
+		return tree.Meta{}, syscall.ENAMETOOLONG
 	}
-	return statx(fd, p, statFlags)
+	if strings.IndexByte(name, 0) >= 0 {
+		return tree.Meta{}, syscall.EINVAL
+	}
+	copy(buf[:], name)
+	return statx(fd, &buf[0], statFlags)
 }
 
 func statx(fd int, name *byte, flags int) (tree.Meta, error) {

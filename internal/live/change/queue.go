@@ -472,7 +472,7 @@ func (q *Queue) Done(o Outcome, now time.Time, wait Backoff) {
 	for p := range o.Failed {
 		n := flying[p]
 		if n == nil {
-			n = &pend{class: Content, since: now}
+			n = &pend{class: Content, since: earlier(now, cmp.Or(out.Oldest, now))}
 		}
 		n.tries++
 		n.notUntil = now.Add(wait(n.tries))
@@ -484,7 +484,7 @@ func (q *Queue) Done(o Outcome, now time.Time, wait Backoff) {
 		if n := flying[p]; n != nil {
 			q.requeue(p, n)
 		} else {
-			q.requeue(p, &pend{class: Content, since: now})
+			q.requeue(p, &pend{class: Content, since: earlier(now, cmp.Or(out.Oldest, now))})
 		}
 	}
 	q.later = nil
@@ -563,6 +563,9 @@ func (q *Queue) Oldest() (t time.Time, ok bool) {
 		note(n.since)
 	}
 	for _, r := range q.renames {
+		note(r.at)
+	}
+	for _, r := range q.outRens {
 		note(r.at)
 	}
 	return t, ok

@@ -234,6 +234,16 @@ func (s *Set) Held(p tree.Path) bool { return s.held[p] != nil }
 // Holding is the number of files held back.
 func (s *Set) Holding() int { return len(s.held) }
 
+// HeldSince reports whether a file is held back whose hold began at t or before.
+func (s *Set) HeldSince(t time.Time) bool {
+	for _, h := range s.held {
+		if !h.since.After(t) {
+			return true
+		}
+	}
+	return false
+}
+
 // HeldPaths lists the files held back, for a periodic look whether they are
 // still being written.
 func (s *Set) HeldPaths() []tree.Path {

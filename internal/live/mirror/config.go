@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -27,17 +28,18 @@ type Config struct {
 	MaxDelete int // most entries one pass or batch may remove; -1 = no limit
 	Rules     *filter.Rules
 
-	PasswordFile string
-	Shell        string // remote shell command; "" = ssh
-	RsyncPath    string // rsync at the other end; "" = rsync
-	Protocol     int    // highest rsync protocol to offer, 27 to 32; 0 = 32
-	Compress     bool
-	BwLimit      int // KiB/s for each target; 0 = none
-	Checksum     bool
-	HardLinks    bool
-	ACLs         bool
-	Xattrs       bool
-	NumericIDs   bool
+	PasswordFile  string
+	PasswordFiles map[string]string // by target; before PasswordFile
+	Shell         string            // remote shell command; "" = ssh
+	RsyncPath     string            // rsync at the other end; "" = rsync
+	Protocol      int               // highest rsync protocol to offer, 27 to 32; 0 = 32
+	Compress      bool
+	BwLimit       int // KiB/s for each target; 0 = none
+	Checksum      bool
+	HardLinks     bool
+	ACLs          bool
+	Xattrs        bool
+	NumericIDs    bool
 
 	Watch        watch.Backend
 	PollInterval time.Duration
@@ -98,7 +100,7 @@ func (c *Config) targetOptions(name string) target.Options {
 		Delete:  !c.NoDelete, MaxDelete: c.MaxDelete, DryRun: c.DryRun, Checksum: c.Checksum,
 		HardLinks: c.HardLinks, ACLs: c.ACLs, Xattrs: c.Xattrs, NumericIDs: c.NumericIDs, Hold: !c.Once,
 		Compress: c.Compress, BwLimit: c.BwLimit, Shell: c.Shell, RsyncPath: c.RsyncPath,
-		Protocol: c.Protocol, PasswordFile: c.PasswordFile, Rules: c.Rules,
+		Protocol: c.Protocol, PasswordFile: cmp.Or(c.PasswordFiles[name], c.PasswordFile), Rules: c.Rules,
 	}
 }
 

@@ -65,9 +65,10 @@ const (
 	Failing                  // the last try failed; trying again
 	Stopped                  // trying again cannot help
 	Waiting                  // deletions wait for an operator
+	Paused                   // nothing is sent until an operator resumes
 )
 
-var statusNames = [...]string{"connecting", "first pass", "in step", "behind", "failing", "stopped", "waiting"}
+var statusNames = [...]string{"connecting", "first pass", "in step", "behind", "failing", "stopped", "waiting", "paused"}
 
 func (s Status) String() string { return statusNames[s] }
 

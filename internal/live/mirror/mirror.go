@@ -20,6 +20,8 @@ type Mirror struct {
 	src     target.Source
 	targets []*slot
 	states  chan chan State
+	asks    chan func() // carried out by the owner, see ask
+	ended   chan struct{}
 
 	// What follows belongs to the owner goroutine.
 	set      *change.Set
@@ -37,6 +39,7 @@ type Mirror struct {
 	inBatch  time.Time               // when Drain may next run, with BatchDelay
 	fatal    error
 	ruleErr  string // last told
+	flushes  []*flush
 }
 
 // rootCheck is how often the source's root is checked and held files are
@@ -68,6 +71,8 @@ func New(cfg Config) (*Mirror, error) {
 		cfg:      cfg,
 		src:      target.Source{Dir: cfg.Source, Pin: root.Inode()},
 		states:   make(chan chan State),
+		asks:     make(chan func()),
+		ended:    make(chan struct{}),
 		set:      change.NewSet(cfg.eventSet()),
 		index:    newIndex(),
 		listings: make(chan listing, 64),
@@ -101,6 +106,7 @@ func (m *Mirror) readMerge(dir tree.Path, name string) ([]byte, error) {
 func (m *Mirror) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer close(m.ended)
 	if !m.cfg.Once {
 		if err := m.watch(ctx); err != nil {
 			return err
@@ -199,6 +205,8 @@ func (m *Mirror) own(ctx context.Context) error {
 			}
 		case reply := <-m.states:
 			reply <- m.snapshot()
+		case do := <-m.asks:
+			do()
 		case <-wake.C:
 		}
 	}
@@ -322,6 +330,7 @@ func (m *Mirror) advance(ctx context.Context, now time.Time) {
 	if m.watcher != nil && m.scanned {
 		m.settle(ctx, now)
 	}
+	m.flushed(ctx, now)
 	for _, s := range m.targets {
 		m.feed(s, now)
 	}
@@ -351,6 +360,8 @@ func (m *Mirror) State() State {
 	select {
 	case m.states <- reply:
 		return <-reply
+	case <-m.ended:
+		return State{Source: m.cfg.Source}
 	case <-time.After(time.Second):
 		return State{Source: m.cfg.Source}
 	}

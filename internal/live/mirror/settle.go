@@ -46,7 +46,7 @@ func (m *Mirror) settle(ctx context.Context, now time.Time) {
 
 // delayed reports whether changes are to be collected for longer.
 func (m *Mirror) delayed(now time.Time) bool {
-	if m.cfg.BatchDelay == 0 {
+	if m.cfg.BatchDelay == 0 || len(m.flushes) > 0 {
 		return false
 	}
 	if m.inBatch.IsZero() {

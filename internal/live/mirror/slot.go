@@ -18,6 +18,7 @@ import (
 //	Connecting ──▶ FirstPass ──▶ Behind ◀──▶ InStep
 //	    ▲              │           │
 //	    └── Failing ◀──┴───────────┘        Stopped, Waiting: by their errors
+//	                                        Paused: by an operator
 type slot struct {
 	name   string
 	target target.Target
@@ -27,6 +28,8 @@ type slot struct {
 
 	busy    bool // the worker has a job
 	full    bool // a full pass is due or running
+	repass  bool // another full pass is due after the running one
+	paused  bool // nothing new is begun
 	told    bool // InStep was announced
 	pass    Pass
 	status  Status
@@ -117,7 +120,7 @@ func (s *slot) rename(c change.Change) {
 
 // due is when the slot wants attention although nothing comes in.
 func (s *slot) due() time.Time {
-	if s.busy || s.status == Stopped {
+	if s.busy || s.paused || s.status == Stopped {
 		return time.Time{}
 	}
 	if !s.retryAt.IsZero() {
@@ -132,7 +135,13 @@ func (s *slot) due() time.Time {
 
 // feed hands the slot's worker its next job, if it is idle and there is one.
 func (m *Mirror) feed(s *slot, now time.Time) {
-	if s.busy || s.done || s.status == Stopped || now.Before(s.retryAt) {
+	switch {
+	case s.busy || s.done || s.status == Stopped:
+		return
+	case s.paused:
+		s.changeState(Paused, now)
+		return
+	case now.Before(s.retryAt):
 		return
 	}
 	s.retryAt = time.Time{}
@@ -267,7 +276,8 @@ func (m *Mirror) finished(r result) {
 
 // passed notes the end of a full pass.
 func (m *Mirror) passed(s *slot, r result, now time.Time) {
-	s.full = false
+	s.full, s.repass = s.repass, false
+	m.passFlushes(s, now)
 	s.changeState(Behind, now)
 	s.pass = Pass{
 		Files: r.report.Files, Deleted: r.report.Deleted, Failed: len(r.report.Outcome.Failed),

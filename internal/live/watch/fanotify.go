@@ -72,12 +72,14 @@ func (f *fanotify) run() {
 			continue
 		case <-f.in.ready:
 		}
+		fences := f.in.fenced()
 		var lost bool
 		data, lost = f.in.take(data)
 		if err := f.handle(data, lost); err != nil {
 			f.w.fail(err)
 			return
 		}
+		passed(fences)
 	}
 }
 

@@ -90,6 +90,7 @@ func (w *Watch) openInotify() error {
 // run handles records until the watch ends.
 func (e *inotify) run() {
 	var spare []byte
+	var fences []chan struct{}
 	pair := time.NewTimer(time.Hour)
 	defer pair.Stop()
 	poll := time.NewTimer(e.w.cfg.PollInterval)
@@ -103,6 +104,7 @@ func (e *inotify) run() {
 		case task := <-e.tasks:
 			task()
 		case <-e.in.ready:
+			fences = append(fences, e.in.fenced()...)
 			spare = e.receive(spare)
 		case <-pair.C:
 			waiting, aged = false, true
@@ -127,6 +129,10 @@ func (e *inotify) run() {
 		}
 		if !e.flush() {
 			return
+		}
+		if len(e.carry) == 0 && len(e.later) == 0 {
+			passed(fences)
+			fences = nil
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -11,6 +12,7 @@ import (
 const (
 	readSize  = 64 << 10 // bytes asked of the kernel at once; holds hundreds of records
 	keepSpare = 1 << 20  // larger buffers are given back when they are empty
+	maxRecord = 4 << 10  // bytes; no record of either kernel interface is larger
 )
 
 // Pacing. To wake a reader for each record costs those who cause them as much
@@ -35,6 +37,8 @@ type intake struct {
 	mu   sync.Mutex
 	buf  []byte // whole records
 	lost bool   // buf overran its limit and was emptied
+
+	fences []chan struct{} // closed once what came before them is handed over
 }
 
 func newIntake(fd, stop, limit int) *intake {
@@ -96,6 +100,48 @@ func (in *intake) fill() (n int, err error) {
 		in.buf, in.lost = in.buf[:0], true // they were hints; a comparison of everything replaces them
 	}
 	return n, nil
+}
+
+// fence reads what the kernel holds by now and asks for done to be closed when
+// all of it has been handed over.
+func (in *intake) fence(ctx context.Context, done chan struct{}) error {
+	for {
+		n, err := in.fill()
+		if err != nil {
+			return fmt.Errorf("read events: %w", err)
+		}
+		if n < readSize-maxRecord { // the next record would have fitted: the queue was empty
+			break
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	in.mu.Lock()
+	in.fences = append(in.fences, done)
+	in.mu.Unlock()
+	select {
+	case in.ready <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// fenced gives the fences set so far. Records from before them are in what the
+// next take gives, or were taken already.
+func (in *intake) fenced() []chan struct{} {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	fences := in.fences
+	in.fences = nil
+	return fences
+}
+
+// passed closes fences.
+func passed(fences []chan struct{}) {
+	for _, f := range fences {
+		close(f)
+	}
 }
 
 // take exchanges what has come in for an empty buffer. lost says that records

@@ -31,6 +31,7 @@ type poller struct {
 
 func newPoller(w *Watch, at tree.Path, p *pin) *poller {
 	ctx, stop := context.WithCancel(w.ctx)
+	w.counts.pollers.Add(1)
 	return &poller{w: w, at: at, pin: p, ctx: ctx, stop: stop, snaps: map[tree.Path]*snapshot{}}
 }
 
@@ -50,6 +51,7 @@ func (p *poller) baseline() error {
 // run looks at everything after each interval, or after twice the time that a
 // look takes if that is longer.
 func (p *poller) run() {
+	defer p.w.counts.pollers.Add(-1)
 	defer p.stop()
 	timer := time.NewTimer(p.w.cfg.PollInterval)
 	defer timer.Stop()

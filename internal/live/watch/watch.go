@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -32,7 +33,9 @@ type Watch struct {
 	counts struct {
 		events, overflows, watches, unwatched, known, outside, unplaced atomic.Int64
 		limit                                                           atomic.Pointer[string]
+		pollers                                                         atomic.Int64
 	}
+	queues sync.RWMutex // held for writing while the kernel's queues are closed
 
 	fan *fanotify // nil if not in use
 	ino *inotify  // nil if not in use
@@ -117,6 +120,8 @@ func (w *Watch) reap(g *guard, unhook func() bool) {
 	if g != nil {
 		g.close()
 	}
+	w.queues.Lock()
+	defer w.queues.Unlock()
 	if w.fan != nil {
 		_ = unix.Close(w.fan.in.fd)
 	}
@@ -179,6 +184,55 @@ func (w *Watch) Stats() Stats {
 		s.Limit = *l
 	}
 	return s
+}
+
+// CatchUp returns once the consumer has received every event of what was
+// changed before the call. sighted is false where that says nothing of some
+// directories, because they are polled: only reading them tells. It may be
+// called from any goroutine but the consumer's.
+func (w *Watch) CatchUp(ctx context.Context) (sighted bool, err error) {
+	fences, err := w.fence(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range fences {
+		select {
+		case <-f:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		case <-w.done:
+		}
+	}
+	if w.ctx.Err() != nil {
+		return false, errEnded
+	}
+	return w.counts.pollers.Load() == 0 && w.counts.unwatched.Load() == 0, nil
+}
+
+var errEnded = errors.New("the watch has ended")
+
+// fence sets a fence in the queue of each backend.
+func (w *Watch) fence(ctx context.Context) (fences []chan struct{}, err error) {
+	w.queues.RLock()
+	defer w.queues.RUnlock()
+	if w.ctx.Err() != nil {
+		return nil, errEnded
+	}
+	var ins []*intake
+	if w.fan != nil {
+		ins = append(ins, w.fan.in)
+	}
+	if w.ino != nil {
+		ins = append(ins, w.ino.in)
+	}
+	for _, in := range ins {
+		f := make(chan struct{})
+		if err := in.fence(ctx, f); err != nil {
+			return nil, err
+		}
+		fences = append(fences, f)
+	}
+	return fences, nil
 }
 
 // Rearm asks Skip again about the directories at and below dir, and returns

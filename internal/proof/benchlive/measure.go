@@ -119,15 +119,15 @@ func (b *bench) one(source string, r *result, pass int, all bool) error {
 		return err
 	}
 	defer p.End()
-	memory := sampleMemory(p.Pid())
+	memory := harness.SampleMemory(p.Pid(), 100*time.Millisecond)
 	err = b.firstPass(p, ready, begin, r)
 	if err == nil && all {
 		err = b.phases(s, r)
 	}
-	r.groupMemory, r.memory = memory.end()
-	r.cpu = groupCPU(p.Pid())
+	r.groupMemory, r.memory = memory.End()
+	r.cpu = harness.GroupCPU(p.Pid())
 	if s.daemon != nil {
-		r.daemonCPU = groupCPU(s.daemon.Pid())
+		r.daemonCPU = harness.GroupCPU(s.daemon.Pid())
 	}
 	if err != nil {
 		return fmt.Errorf("%w\n%s", err, p.Tail(10))

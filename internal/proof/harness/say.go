@@ -24,6 +24,8 @@ var variable = []struct {
 	{regexp.MustCompile(` +[\d.]+[kMG]B/s +(?:\d+:\d\d:\d\d|\?\?:\?\?:\?\?)`), ` N/s TIME`},
 	{regexp.MustCompile(`(\.[^"/\s]+)\.[A-Za-z0-9]{6}"`), `$1.XXXXXX"`},
 	{regexp.MustCompile(`(?m)^rsync error: received SIGUSR1.*\n`), ``},
+	{regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\d+\] `), `TIME [PID] `},
+	{regexp.MustCompile(`port \d+`), `port N`},
 	{regexp.MustCompile(`--rsync-path=\S+`), `--rsync-path=PROGRAM`},
 }
 
@@ -55,8 +57,8 @@ func Plain(text, world string, programs ...string) string {
 // among the others depends on which of two processes was faster: deletions, and
 // what is said of names that are left out.
 var told = []*regexp.Regexp{
-	regexp.MustCompile(`^(\*?deleting |cannot delete |Deletions stopped|IO error encountered)`),
-	regexp.MustCompile(`^(skipping |ignoring |\[\w+\] )`),
+	regexp.MustCompile(`^(?:TIME \[PID\] )?(\*?deleting |del\. |cannot delete |Deletions stopped|IO error encountered)`),
+	regexp.MustCompile(`^(?:TIME \[PID\] )?(skipping |ignoring |\[\w+\] )`),
 }
 
 // Settled is text with lines of each kind in their own order: those that come

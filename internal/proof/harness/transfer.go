@@ -48,17 +48,18 @@ type Transfer struct {
 	Client, Server string // the programs; a daemon runs already
 	Via            Transport
 	World          string
-	Args           []string // options; $W in them is the world
+	Args           []string // options; $W in them is the world, $B its last name, $PORT the daemon's, $T its directory
 	From           []string // sources, relative to the world
 	To             string   // destination, relative to the world; "-" for none
 	Env            []string
 	Stdin          string // what the client reads
 	Shell          *Shell // for transports over a shell
 	Daemon         *Daemon
-	Limit          time.Duration // 30 s by default
+	Limit          time.Duration // 15 s by default
 	Kill           time.Duration // if positive: KillWith is sent after this time
 	KillWith       syscall.Signal
-	KillGroup      bool // to all processes, not to the client alone
+	KillGroup      bool          // to all processes, not to the client alone
+	Started        func(pid int) // if not nil, called once the client runs, with its process and group id
 }
 
 // Outcome is what a transfer said and used.
@@ -68,14 +69,19 @@ type Outcome struct {
 	Out, Err string
 	Took     time.Duration
 	CPU      time.Duration // of the client and the children that it waited for
-	Memory   int64         // peak of the client or of the largest such child, bytes
 }
 
 // Words is the command line.
 func (t *Transfer) Words() []string {
 	words := []string{t.Client}
 	for _, arg := range t.Args {
-		words = append(words, strings.ReplaceAll(arg, "$W", t.World))
+		arg = strings.ReplaceAll(arg, "$W", t.World)
+		arg = strings.ReplaceAll(arg, "$B", filepath.Base(t.World))
+		if t.Daemon != nil {
+			arg = strings.ReplaceAll(arg, "$PORT", strconv.Itoa(t.Daemon.Port))
+			arg = strings.ReplaceAll(arg, "$T", t.Daemon.Dir)
+		}
+		words = append(words, arg)
 	}
 	prefix := ""
 	switch {
@@ -121,7 +127,11 @@ func (t *Transfer) environ() []string {
 		ShellHomeVar + "=" + t.World,
 	}
 	for _, e := range t.Env {
-		env = append(env, strings.ReplaceAll(e, "$W", t.World))
+		e = strings.ReplaceAll(e, "$W", t.World)
+		if t.Daemon != nil {
+			e = strings.ReplaceAll(e, "$T", t.Daemon.Dir)
+		}
+		env = append(env, e) // the last of several counts
 	}
 	return env
 }
@@ -143,6 +153,9 @@ func (t *Transfer) Run() (Outcome, error) {
 	if err := cmd.Start(); err != nil {
 		return Outcome{}, fmt.Errorf("run %s: %w", words[0], err)
 	}
+	if t.Started != nil {
+		t.Started(cmd.Process.Pid)
+	}
 	ended := make(chan struct{})
 	timedOut := make(chan bool, 1)
 	go func() { timedOut <- t.watch(cmd.Process.Pid, ended) }()
@@ -151,7 +164,6 @@ func (t *Transfer) Run() (Outcome, error) {
 	close(ended)
 	o := Outcome{Code: cmd.ProcessState.ExitCode(), TimedOut: <-timedOut, Out: out.String(), Err: errs.String(), Took: took}
 	o.CPU = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
-	o.Memory = cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss << 10
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) && !errors.Is(err, exec.ErrWaitDelay) {
 		return o, err
@@ -164,7 +176,7 @@ func (t *Transfer) Run() (Outcome, error) {
 func (t *Transfer) watch(pid int, ended <-chan struct{}) bool {
 	limit := t.Limit
 	if limit == 0 {
-		limit = 30 * time.Second
+		limit = 15 * time.Second
 	}
 	deadline := time.After(limit)
 	var kill <-chan time.Time

@@ -3,6 +3,7 @@ package dest
 import (
 	"errors"
 	"io/fs"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -16,13 +17,57 @@ import (
 
 // alternate is a directory of --compare-dest, --copy-dest or --link-dest.
 type alternate struct {
+	name string
 	root *apply.Root // nil if it is not there
+
+	mu  sync.Mutex
+	led map[tree.Path]*apply.Root // directories in it that symlinks lead to; nil is none
 }
 
-func (a alternate) close() {
-	if a.root != nil {
-		_ = a.root.Close()
+func (a *alternate) close() {
+	if a.root == nil {
+		return
 	}
+	_ = a.root.Close()
+	for _, r := range a.led {
+		if r != nil {
+			_ = r.Close()
+		}
+	}
+}
+
+// maxLed bounds the directories that are reached through symlinks.
+const maxLed = 256
+
+// inAlt is where p is to be found in alternate directory alt; root is nil if
+// nowhere. Unlike the destination, an alternate directory is read through the
+// symlinks in it that the operator could have made.
+func (d *Dest) inAlt(alt int, p tree.Path) (root *apply.Root, at tree.Path) {
+	a := d.alts[alt]
+	if a.root == nil || p == tree.Root {
+		return a.root, p
+	}
+	held, err := a.root.Hold(p)
+	if err == nil {
+		held.Release()
+	}
+	if no := errnoOf(err); no != syscall.ELOOP && no != syscall.ENOTDIR {
+		return a.root, p
+	}
+	dir := p.Parent()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	r, ok := a.led[dir]
+	if !ok && len(a.led) < maxLed {
+		o := d.names.dirOf(join(a.name, string(dir)), apply.Options{KeepModes: true})
+		d.refusal(o.err)
+		if a.led == nil {
+			a.led = make(map[tree.Path]*apply.Root)
+		}
+		r = o.root
+		a.led[dir] = r
+	}
+	return r, tree.Path(p.Base())
 }
 
 // openAlts opens the alternate directories. One that is missing is warned about
@@ -38,7 +83,7 @@ func (o *opener) openAlts() {
 	}
 	for _, name := range list {
 		dir := o.dirOf(name, apply.Options{KeepModes: true})
-		d.alts = append(d.alts, alternate{root: dir.root})
+		d.alts = append(d.alts, &alternate{name: name, root: dir.root})
 		switch {
 		case dir.err == nil:
 		case errors.As(dir.err, new(walk.UntrustedLink)):
@@ -78,7 +123,7 @@ func (d *Dest) Alts() int { return len(d.alts) }
 func (d *Dest) BestAlt(f *flist.File) Match {
 	var best Match
 	for i := range d.alts {
-		found := d.inAlt(i, d.Path(f), f.Meta.IsDir())
+		found := d.statAlt(i, d.Path(f), f.Meta.IsDir())
 		level := d.level(f, &found)
 		if level > best.Level {
 			best = Match{Alt: i, Level: level, Found: found}
@@ -90,13 +135,13 @@ func (d *Dest) BestAlt(f *flist.File) Match {
 	return best
 }
 
-// inAlt is what is at p in alternate directory alt.
-func (d *Dest) inAlt(alt int, p tree.Path, asDir bool) Found {
-	root := d.alts[alt].root
+// statAlt is what is at p in alternate directory alt.
+func (d *Dest) statAlt(alt int, p tree.Path, asDir bool) Found {
+	root, at := d.inAlt(alt, p)
 	if root == nil {
 		return Found{}
 	}
-	found, err := d.lookIn(root, p, asDir)
+	found, err := d.lookIn(root, at, asDir)
 	if err != nil {
 		return Found{}
 	}
@@ -133,7 +178,8 @@ func (d *Dest) level(f *flist.File, found *Found) Level {
 			return Exists
 		}
 	}
-	if d.Differs(f, found, wire.ItemMatchedAlt, false)&(wouldSet&^wire.ItemAtime) != 0 {
+	if d.Differs(f, found, wire.ItemMatchedAlt, false)&(wouldSet&^wire.ItemAtime) != 0 ||
+		f.Meta.IsDir() && d.opt.Times && !d.SameTime(f.Meta.Mtime, found.Mtime) { // whatever -O says
 		return SameContent
 	}
 	return SameAll
@@ -142,11 +188,11 @@ func (d *Dest) level(f *flist.File, found *Found) Level {
 // AltDir lists directory p of an alternate directory. One that is not there has
 // no entries. Trouble is not told.
 func (d *Dest) AltDir(alt int, p tree.Path) ([]tree.Entry, error) {
-	root := d.alts[alt].root
+	root, at := d.inAlt(alt, p)
 	if root == nil {
 		return nil, nil
 	}
-	entries, err := root.Reader().ReadDir(p)
+	entries, err := root.Reader().ReadDir(at)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil
 	}
@@ -154,35 +200,36 @@ func (d *Dest) AltDir(alt int, p tree.Path) ([]tree.Entry, error) {
 }
 
 // LinkAlt makes f another name of what is in alternate directory alt. have is
-// replaced in one step. Trouble is not told: a copy is made then.
+// replaced in one step, without a backup. Trouble is not told: a copy is made then.
 func (d *Dest) LinkAlt(f *flist.File, alt int, have *Found) error {
-	root := d.alts[alt].root
+	root, from := d.inAlt(alt, d.Path(f))
 	switch {
 	case root == nil:
 		return syscall.ENOENT
 	case d.idle():
 		return nil
 	}
-	return d.linkFrom(root, d.Path(f), f, have)
+	return d.linkFrom(root, from, f, have)
 }
 
 // CopyAlt makes f a copy of the regular file in alternate directory alt, with
 // f's attributes. Trouble was told, but for an *Error.
 func (d *Dest) CopyAlt(f *flist.File, alt int, have *Found) error {
-	root, p := d.alts[alt].root, d.Path(f)
+	p := d.Path(f)
+	root, from := d.inAlt(alt, p)
 	switch {
 	case root == nil:
 		return syscall.ENOENT
 	case d.idle() || d.root == nil:
-		_, err := d.Backup(p, have.Meta, false)
+		_, err := d.backup(p, have.Meta, toReplace)
 		return err
 	}
-	src, err := root.Reader().Open(p)
+	src, err := root.Reader().Open(from)
 	if err != nil {
 		return d.told(err, "open %s failed", d.quoted(string(p)))
 	}
 	defer src.Close()
-	o := &Output{d: d, f: f, path: p, have: *have, end: -1}
+	o := &Output{d: d, f: f, path: p, have: *have, like: *have, end: -1, waits: true}
 	if err := o.openTemp(); err != nil {
 		return err
 	}

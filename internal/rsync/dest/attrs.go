@@ -33,6 +33,7 @@ type setter struct {
 	exact   bool // times are compared exactly, whatever --modify-window is
 	noMtime bool // the modification time is left alone
 	keepDir bool // a directory that must stay open to its owner for now
+	waits   bool // long attributes that are not known yet come later
 
 	perm    uint16 // what the object has now
 	changed bool
@@ -45,8 +46,12 @@ const wouldSet = wire.ItemTime | wire.ItemAtime | wire.ItemPerms | wire.ItemOwne
 // SetAttrs gives what stands at f its attributes, as far as they differ from
 // have. have is then what rsync believes to be there (5.2), so that Differs
 // reports the same. If have is empty f was made just now. A directory keeps the
-// permissions that its owner needs until TouchUp. Trouble was told.
+// permissions that its owner needs until TouchUp. Long extended attributes that
+// are not known yet are left to SetXattrs. Trouble was told.
 func (d *Dest) SetAttrs(f *flist.File, have *Found) (changed bool, err error) {
+	if d.settled(f, have) {
+		return false, nil
+	}
 	if d.idle() || d.root == nil {
 		return have.Exists() && d.Differs(f, have, 0, false)&wouldSet != 0, nil
 	}
@@ -60,7 +65,7 @@ func (d *Dest) SetAttrs(f *flist.File, have *Found) (changed bool, err error) {
 	var failed error
 	err = d.at(p, have, func(at apply.Place) error {
 		s := &setter{d: d, f: f, o: at.Object(), label: d.FullName(p), short: string(p), have: have,
-			exact: d.opt.Checksum && f.Meta.Kind == tree.File, keepDir: f.Meta.IsDir()}
+			exact: d.opt.Checksum && f.Meta.Kind == tree.File, keepDir: f.Meta.IsDir(), waits: true}
 		if have.Exists() {
 			s.want = d.Want(f, have)
 		} else {
@@ -78,6 +83,54 @@ func (d *Dest) SetAttrs(f *flist.File, have *Found) (changed bool, err error) {
 		return false, d.told(err, "failed to set attributes on %s", d.FullName(p))
 	}
 	return changed, failed
+}
+
+// settled reports whether f has all its attributes as far as that can be told
+// from have alone.
+func (d *Dest) settled(f *flist.File, have *Found) bool {
+	kind := f.Meta.Kind
+	if have.Kind != kind || have.outside || d.opt.ACLs || d.opt.Xattrs > 0 || d.opt.Atimes > 0 || d.me.fake {
+		return false
+	}
+	want := d.Want(f, have)
+	closed := kind == tree.Dir && !d.me.root() && want.Perm&ownerBits != ownerBits
+	if want.UID != have.UID || want.GID != have.GID || closed || want.Perm != have.Perm && kind != tree.Symlink {
+		return false
+	}
+	if !d.keepsTime(kind) {
+		return true
+	}
+	if d.opt.Checksum && kind == tree.File {
+		return f.Meta.Mtime == have.Mtime
+	}
+	return d.SameTime(f.Meta.Mtime, have.Mtime)
+}
+
+// SetXattrs sets the extended attributes of what stands at f, after the sender
+// has answered what was asked for them. Trouble was told.
+func (d *Dest) SetXattrs(f *flist.File) error {
+	if d.idle() || d.root == nil || !d.keepsXattrs(f.Meta.Kind) {
+		return nil
+	}
+	p := d.Path(f)
+	have, err := d.Stat(f)
+	if err != nil || have.Kind != f.Meta.Kind {
+		return err
+	}
+	var failed error
+	err = d.at(p, &have, func(at apply.Place) error {
+		s := &setter{d: d, f: f, o: at.Object(), label: d.FullName(p), short: string(p), have: &have, perm: have.real.Perm}
+		s.xattrs()
+		if s.perm != have.real.Perm { // it was made writable for that
+			s.failed(s.o.Chmod(have.real.Perm), "failed to set permissions on "+s.label)
+		}
+		failed = s.err
+		return nil
+	})
+	if err != nil {
+		return d.told(err, "failed to set attributes on %s", d.FullName(p))
+	}
+	return failed
 }
 
 // wantFresh is Want for something that was made just now, and is as now.
@@ -202,6 +255,9 @@ func (s *setter) xattrs() {
 	set, gone := d.diffXattrs(d.wantedXattrs(s.f), have)
 	for _, w := range set {
 		if w.Long && !w.Known {
+			if s.waits {
+				continue
+			}
 			d.say(wire.CodeErrorXfer, "Missing abbreviated xattr value, %s, for %s", w.Name, s.label)
 			continue
 		}
@@ -367,10 +423,10 @@ func (d *Dest) TouchUp(f *flist.File) error {
 			return nil
 		}
 		if opened && now.Perm != perm {
-			err = d.told(o.Chmod(perm), "failed to set permissions on %s", d.FullName(p))
+			err = d.told(o.Chmod(perm), "failed to modify permissions on %s", d.FullName(p))
 		}
 		if keep && now.Mtime != f.Meta.Mtime {
-			err = d.told(o.SetTimes(&f.Meta.Mtime, nil), "failed to set times on %s", d.FullName(p))
+			_ = o.SetTimes(&f.Meta.Mtime, nil) // if it can't be done SetAttrs has said so
 		}
 		return nil
 	})

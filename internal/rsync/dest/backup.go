@@ -33,16 +33,36 @@ func (o *opener) openBackups() {
 	}
 }
 
-// Backup puts what is at p aside (rsync-transfer 4.10): for a deletion it is
-// renamed, otherwise linked or copied, so that p stays until it is replaced.
-// done is false if there is nothing to be done: without --backup, for
-// directories, and for the deletion of what is a backup itself. An *Error ends
-// the run, and was not told.
-func (d *Dest) Backup(p tree.Path, have tree.Meta, deletion bool) (done bool, err error) {
+// aside says how something gets out of the way of what is to come.
+type aside uint8
+
+const (
+	toReplace aside = iota // it is linked if possible, so that its name is never missing
+	toDelete               // it is renamed
+	toUpdate               // it is copied: its content is about to be overwritten
+)
+
+// BackupCopy makes the backup of regular file p, which is about to be updated in
+// place: a copy (rsync-transfer 4.10). Everything else that replaces or removes
+// something makes the backup itself. done is false without --backup. An *Error
+// ends the run, and was not told.
+func (d *Dest) BackupCopy(p tree.Path, have tree.Meta) (done bool, err error) {
+	return d.backup(p, have, toUpdate)
+}
+
+// Backup is BackupCopy.
+func (d *Dest) Backup(p tree.Path, have tree.Meta, _ bool) (done bool, err error) {
+	return d.BackupCopy(p, have)
+}
+
+// backup puts what is at p aside. done is false if there is nothing to be done:
+// without --backup, for directories, and for the deletion of what is a backup
+// itself.
+func (d *Dest) backup(p tree.Path, have tree.Meta, how aside) (done bool, err error) {
 	switch {
 	case !d.opt.Backup || have.IsDir() || !have.Exists():
 		return false, nil
-	case deletion && d.opt.BackupDir == "" && strings.HasSuffix(string(p), d.suffix):
+	case how == toDelete && d.opt.BackupDir == "" && strings.HasSuffix(string(p), d.suffix):
 		return false, nil
 	}
 	name := string(p) + d.suffix
@@ -50,7 +70,7 @@ func (d *Dest) Backup(p tree.Path, have tree.Meta, deletion bool) (done bool, er
 		name = join(d.opt.BackupDir, name)
 	}
 	if !d.idle() {
-		err := d.backUp(p, have, deletion)
+		err := d.backUp(p, have, how)
 		if missing(err) && d.gone(p) {
 			return false, nil
 		}
@@ -133,8 +153,15 @@ func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
 	if err != nil {
 		return
 	}
-	if d.me.root() {
-		_ = o.Chown(int(m.UID), int(m.GID))
+	uid, gid := -1, -1
+	if d.opt.Owner && d.Super() {
+		uid = int(m.UID)
+	}
+	if d.opt.Group && d.me.mayGive(m.GID) {
+		gid = int(m.GID)
+	}
+	if uid >= 0 || gid >= 0 {
+		_ = o.Chown(uid, gid)
 	}
 	if d.opt.ACLs || d.opt.Xattrs > 0 || d.me.fake {
 		attrs, _ := original.Xattrs()
@@ -154,25 +181,25 @@ func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
 }
 
 // backUp makes the backup of p.
-func (d *Dest) backUp(p tree.Path, have tree.Meta, deletion bool) error {
+func (d *Dest) backUp(p tree.Path, have tree.Meta, how aside) error {
 	root, to, err := d.backupPlace(p)
 	if err != nil {
 		return err
 	}
 	do := func(from, at apply.Place) error {
-		if !deletion && d.inPlace() && have.Kind == tree.File { // a link would share what is written
-			return d.copyAside(from, at, have, false)
+		if how == toUpdate && have.Kind == tree.File {
+			return d.copyAside(from, at, have, how)
 		}
-		err := d.aside(from.Object(), at.Object(), deletion)
+		err := putAside(from.Object(), at.Object(), how)
 		if err == syscall.EISDIR || err == syscall.ENOTEMPTY || err == syscall.EEXIST {
 			if err := d.clearBackup(root, to); err != nil {
 				return err
 			}
-			err = d.aside(from.Object(), at.Object(), deletion)
+			err = putAside(from.Object(), at.Object(), how)
 		}
 		switch err {
 		case syscall.EXDEV, syscall.EPERM, syscall.EMLINK, syscall.EOPNOTSUPP, syscall.ENOSYS:
-			return d.copyAside(from, at, have, deletion)
+			return d.copyAside(from, at, have, how)
 		}
 		return err
 	}
@@ -184,9 +211,9 @@ func (d *Dest) backUp(p tree.Path, have tree.Meta, deletion bool) error {
 	})
 }
 
-// aside renames or links an object.
-func (d *Dest) aside(from, to apply.Object, rename bool) error {
-	if !rename {
+// putAside renames or links an object.
+func putAside(from, to apply.Object, how aside) error {
+	if how != toDelete {
 		return from.LinkTo(to)
 	}
 	if err := from.RenameTo(to); err != nil {
@@ -220,13 +247,13 @@ func (d *Dest) clearBackup(root *apply.Root, p tree.Path) error {
 }
 
 // copyAside makes a backup where a link or a rename is not possible.
-func (d *Dest) copyAside(from, to apply.Place, have tree.Meta, deletion bool) error {
+func (d *Dest) copyAside(from, to apply.Place, have tree.Meta, how aside) error {
 	switch {
 	case have.Kind == tree.File:
 		if err := d.copyFile(from, to); err != nil {
 			return err
 		}
-	case !deletion && from.Object().RenameTo(to.Object()) == nil:
+	case how != toDelete && from.Object().RenameTo(to.Object()) == nil:
 		return nil
 	default:
 		var err error
@@ -244,7 +271,7 @@ func (d *Dest) copyAside(from, to apply.Place, have tree.Meta, deletion bool) er
 		}
 		d.likeOriginal(from.Object(), to.Object(), true)
 	}
-	if deletion {
+	if how == toDelete {
 		return from.Object().Unlink()
 	}
 	return nil

@@ -41,7 +41,7 @@ func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error
 	root := d.root
 	switch {
 	case inAlt:
-		root = d.alts[alt].root
+		root, p = d.inAlt(alt, p)
 	case b == wire.BasisPartial:
 		root, p = d.partialPlace(f)
 	case b == wire.BasisBackup:
@@ -57,6 +57,28 @@ func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error
 		return openDevice(root, p)
 	}
 	return root.Reader().Open(p)
+}
+
+// basisFound is what the basis of a transfer is.
+func (d *Dest) basisFound(f *flist.File, how Writing) Found {
+	p := d.Path(f)
+	alt, fuzzy, inAlt := isAlt(how.Basis)
+	if how.Basis >= wire.BasisFuzzy {
+		p = p.Parent().Join(harmless(how.Xname))
+	}
+	var found Found
+	switch {
+	case inAlt && alt < len(d.alts) && (!fuzzy || d.opt.Fuzzy > 1):
+		found = d.statAlt(alt, p, false)
+	case how.Basis == wire.BasisPartial:
+		found, _ = d.StatPartial(f)
+	default:
+		found, _ = d.look(p, false)
+	}
+	if found.Kind != tree.File {
+		return Found{}
+	}
+	return found
 }
 
 // openDevice opens a regular file or a device.

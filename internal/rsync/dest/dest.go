@@ -58,7 +58,7 @@ type place struct {
 	me    identity
 	umask uint16
 
-	alts    []alternate
+	alts    []*alternate
 	scratch operatorDir // --temp-dir
 	backups operatorDir // --backup-dir
 	partial operatorDir // an absolute --partial-dir
@@ -105,6 +105,10 @@ func (d *Dest) Close() error {
 // Root writes to the destination directory. It is nil if that directory does
 // not exist, in a dry run.
 func (d *Dest) Root() *apply.Root { return d.root }
+
+// Dir is the destination directory, absolute, as messages name it; in a module
+// from the module's top.
+func (d *Dest) Dir() string { return d.dir }
 
 // Single reports whether there is one entry, whose name is that of the
 // destination argument (rsync-transfer 4.0 rule 5).

@@ -84,7 +84,17 @@ func (d *Dest) permDiffers(f *flist.File, want tree.Meta, have *Found) bool {
 	if d.opt.Perms {
 		return want.Perm != have.Perm
 	}
-	return d.opt.Executability && f.Meta.Kind == tree.File && !sameExec(f.Meta.Perm, have.Perm)
+	if !d.opt.Executability {
+		return false
+	}
+	perm := f.Meta.Perm
+	if f.Meta.Kind != tree.File {
+		perm = want.Perm
+	}
+	if have.root != nil { // in an alternate directory: what f is to have is another matter
+		perm = d.wantPerm(f, &Found{})
+	}
+	return !sameExec(perm, have.Perm)
 }
 
 // extraDiffers is Differs for ACLs and attributes, which must be read for it.

@@ -354,7 +354,7 @@ func (e *engine) file(g, r *dest.Dest, f *flist.File) error {
 		how.Basis, how.Partial = wire.BasisPartial, true
 	}
 	if e.opt.Inplace && have.Exists() && e.opt.Backup {
-		if _, err := g.Backup(g.Path(f), have.Meta, false); err != nil {
+		if _, err := g.BackupCopy(g.Path(f), have.Meta); err != nil {
 			return err
 		}
 		how.Basis = wire.BasisBackup

@@ -15,7 +15,7 @@ import (
 // Finish ends the output (rsync-transfer 4.8). Trouble was told, but for an
 // *Error, which ends the run.
 func (o *Output) Finish(v Verdict) (Outcome, error) {
-	if err := o.complete(); err != nil {
+	if err := o.complete(v); err != nil {
 		o.drop()
 		if !fatal(err) {
 			err = o.d.told(err, "ftruncate failed on %s", o.d.FullName(o.path))
@@ -50,9 +50,7 @@ func (o *Output) dress(obj apply.Object, label, short string, v Verdict) {
 	d, now := o.d, fresh(m)
 	now.Atime = times.Access
 	want := d.wantFresh(o.f, now)
-	if o.have.Exists() {
-		want.Perm = d.wantPerm(o.f, &o.have)
-	}
+	want.Perm = d.wantPerm(o.f, &o.like)
 	if !o.isNew {
 		now.attrs, now.known = nil, false
 		if d.me.fake {
@@ -60,9 +58,9 @@ func (o *Output) dress(obj apply.Object, label, short string, v Verdict) {
 			now.Mtime, now.Size = m.Mtime, m.Size
 		}
 		want = d.Want(o.f, now)
-		want.Perm = d.wantPerm(o.f, &o.have)
+		want.Perm = d.wantPerm(o.f, &o.like)
 	}
-	s := &setter{d: d, f: o.f, o: obj, label: label, short: short, have: now, want: want, exact: true, noMtime: v != Good}
+	s := &setter{d: d, f: o.f, o: obj, label: label, short: short, have: now, want: want, exact: true, noMtime: v != Good, waits: o.waits}
 	s.run()
 }
 
@@ -100,7 +98,7 @@ func (o *Output) place(v Verdict) (Outcome, error) {
 		return Delayed, nil
 	}
 	if !(o.how.Redo && d.opt.Partial && d.holding == "") {
-		if _, err := d.Backup(o.path, o.have.real, false); err != nil {
+		if _, err := d.backup(o.path, o.have.real, toReplace); err != nil {
 			o.staged.Discard()
 			return Discarded, err
 		}
@@ -194,7 +192,7 @@ func (o *Output) partialDone(v Verdict) (Outcome, error) {
 		d.delay(o.f)
 		return Delayed, nil
 	}
-	if _, err := d.Backup(o.path, o.have.real, false); err != nil {
+	if _, err := d.backup(o.path, o.have.real, toReplace); err != nil {
 		return InPartialDir, err
 	}
 	err := d.move(o.inRoot, o.at, o.path)
@@ -248,7 +246,7 @@ func (o *Output) interrupted() (Outcome, error) {
 		if d.keepsTime(tree.File) { // so that the next run does not take it for the whole
 			_ = o.staged.Object().SetTimes(&tree.Time{}, nil)
 		}
-		if _, err := d.Backup(o.path, o.have.real, false); err != nil {
+		if _, err := d.backup(o.path, o.have.real, toReplace); err != nil {
 			o.staged.Discard()
 			return Discarded, err
 		}

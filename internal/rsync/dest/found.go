@@ -128,6 +128,15 @@ func (d *Dest) throughLink(p tree.Path, have *Found) {
 	}
 }
 
+// forget drops the handles of directory p, or of the one that symlink p leads
+// to: it goes away. Where symlinks are gone through, others may have led there.
+func (d *Dest) forget(p tree.Path) {
+	if links(d.opt) != walk.NoLinks {
+		p = tree.Root
+	}
+	d.root.Forget(p)
+}
+
 // ReadDir lists directory p of the destination, see walk.Root.ReadDir. With
 // --fake-super the metadata is what is there really. Trouble is not told.
 func (d *Dest) ReadDir(p tree.Path) ([]tree.Entry, error) {

@@ -52,6 +52,9 @@ func (me identity) mayGive(gid uint32) bool {
 	return me.super || me.fake || slices.Contains(me.groups, gid)
 }
 
+// Umask is the file mode creation mask of this process.
+func Umask() uint32 { return uint32(umask()) }
+
 // umask reads the file mode creation mask from /proc, since umask(2) can only
 // tell it by changing it; without /proc that is done.
 func umask() uint16 {

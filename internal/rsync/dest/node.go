@@ -216,12 +216,15 @@ func writeFile(o apply.Object, content string) error {
 // failed words the failure of create.
 func (d *Dest) install(f *flist.File, have *Found, create func(apply.Object) error, failed func(name string) string) error {
 	if d.idle() || d.root == nil {
-		_, err := d.Backup(d.Path(f), have.Meta, false)
+		_, err := d.backup(d.Path(f), have.Meta, toReplace)
 		return err
 	}
 	p := d.Path(f)
-	if _, err := d.Backup(p, have.real, false); err != nil {
+	if _, err := d.backup(p, have.real, toReplace); err != nil {
 		return err
+	}
+	if have.Kind == tree.Symlink {
+		d.forget(p)
 	}
 	err := d.root.At(p, func(at apply.Place) error {
 		if !have.Exists() {
@@ -259,7 +262,7 @@ func (d *Dest) dressNew(f *flist.File, have *Found, o apply.Object, label, short
 	if have.Exists() {
 		want.Perm = d.wantPerm(f, have)
 	}
-	s := &setter{d: d, f: f, o: o, label: label, short: short, have: now, want: want}
+	s := &setter{d: d, f: f, o: o, label: label, short: short, have: now, want: want, waits: true}
 	s.run()
 }
 
@@ -267,7 +270,10 @@ func (d *Dest) dressNew(f *flist.File, have *Found, o apply.Object, label, short
 // does; the attributes are the leader's.
 func (d *Dest) Link(leader tree.Path, f *flist.File, have *Found) error {
 	if d.idle() || d.root == nil {
-		_, err := d.Backup(d.Path(f), have.Meta, false)
+		_, err := d.backup(d.Path(f), have.Meta, toReplace)
+		return err
+	}
+	if _, err := d.backup(d.Path(f), have.real, toReplace); err != nil {
 		return err
 	}
 	return d.tellStep(d.linkFrom(d.root, leader, f, have), fmt.Sprintf("link %s => %s failed", d.FullName(d.Path(f)), string(leader)))
@@ -276,9 +282,6 @@ func (d *Dest) Link(leader tree.Path, f *flist.File, have *Found) error {
 // linkFrom makes f another name of a file that may be beneath another Root.
 func (d *Dest) linkFrom(root *apply.Root, leader tree.Path, f *flist.File, have *Found) error {
 	p := d.Path(f)
-	if _, err := d.Backup(p, have.real, false); err != nil {
-		return err
-	}
 	do := func(from, at apply.Place) error {
 		if !have.Exists() {
 			if err := from.Object().LinkTo(at.Object()); err != syscall.EEXIST {

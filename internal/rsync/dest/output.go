@@ -22,6 +22,7 @@ var outputBuffers = sync.Pool{New: func() any { return new([outputBuffer]byte) }
 // Writing says how an output is made.
 type Writing struct {
 	Basis   wire.Basis // what the request named
+	Xname   string     // the name of a fuzzy basis
 	Whole   bool       // no block can be matched: the sum head was empty
 	Partial bool       // the peers agreed on updating partial files in place
 	Append  int64      // --append: so many bytes stand already, writing starts there
@@ -35,6 +36,7 @@ type Output struct {
 	how  Writing
 	path tree.Path
 	have Found // what is there now
+	like Found // whose permissions it gets without --perms: those of the basis
 
 	staged *apply.Staged // a new file; nil if one is written in place
 	inRoot *apply.Root   // of the file written in place
@@ -42,6 +44,7 @@ type Output struct {
 	file   *os.File      // it
 	fd     int
 	isNew  bool // it did not exist
+	waits  bool // some of its attributes come later
 
 	pos       int64 // where the next byte goes
 	end       int64 // bytes that the file may have already; -1: nothing but what is written
@@ -66,7 +69,10 @@ func (d *Dest) Create(f *flist.File, how Writing) (*Output, error) {
 	case d.root == nil:
 		return nil, syscall.ENOENT
 	}
-	o := &Output{d: d, f: f, how: how, path: p, have: have, end: -1, holes: d.opt.Sparse}
+	o := &Output{d: d, f: f, how: how, path: p, have: have, like: have, end: -1, holes: d.opt.Sparse}
+	if !d.opt.Perms && how.Basis != wire.BasisFile {
+		o.like = d.basisFound(f, how)
+	}
 	switch {
 	case d.inPlace():
 		err = o.openInPlace(d.root, p)
@@ -92,7 +98,7 @@ func (d *Dest) inPlace() bool { return d.opt.Inplace || d.opt.Append > 0 || d.op
 // openTemp makes a new file, without a name or with a temporary one.
 func (o *Output) openTemp() error {
 	d := o.d
-	how := apply.Staging{Mode: d.stageMode(o.f, &o.have), Replaces: o.have.Exists(), Size: o.f.Meta.Size, Scratch: d.scratch.root}
+	how := apply.Staging{Mode: d.stageMode(o.f, &o.like), Replaces: o.have.Exists(), Size: o.f.Meta.Size, Scratch: d.scratch.root}
 	var err error
 	if d.scratch.name != "" && d.scratch.root == nil {
 		err = d.scratch.err
@@ -321,9 +327,10 @@ func pwrite(fd int, p []byte, at int64) error {
 	return nil
 }
 
-// complete writes what is left, and cuts the file where the data ends.
-func (o *Output) complete() error {
-	if err := o.flush(); err != nil {
+// complete writes what is left, and cuts the file where the data ends. One that
+// was written in place keeps its end if the data broke off.
+func (o *Output) complete(v Verdict) error {
+	if err := o.flush(); err != nil || v == Broken && o.staged == nil {
 		return err
 	}
 	var st unix.Stat_t

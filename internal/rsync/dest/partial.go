@@ -128,7 +128,7 @@ func (d *Dest) dropPartialDir(dir tree.Path) {
 		return
 	}
 	if d.root.At(dir, func(at apply.Place) error { return at.Object().Rmdir() }) == nil {
-		d.root.Forget(dir)
+		d.forget(dir)
 	}
 }
 
@@ -168,7 +168,7 @@ func (d *Dest) PlaceDelayed(done func(f *flist.File, err error)) error {
 		root, from := d.partialPlace(f)
 		have, err := d.look(p, false)
 		if err == nil {
-			if _, err = d.Backup(p, have.real, false); err != nil {
+			if _, err = d.backup(p, have.real, toReplace); err != nil {
 				return err
 			}
 			err = d.move(root, from, p)

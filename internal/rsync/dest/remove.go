@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/fs/apply"
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/wire"
@@ -53,9 +54,6 @@ func (d *Dest) Delete(p tree.Path, have tree.Meta, how Removal) error {
 		return ErrNotEmpty
 	}
 	err := r.remove(p, have)
-	if have.IsDir() {
-		d.root.Forget(p)
-	}
 	if err != nil && how.MakeRoom != "" && !errors.As(err, new(*Error)) {
 		d.say(wire.CodeErrorXfer, "could not make way for new %s: %s", how.MakeRoom, string(p))
 	}
@@ -137,14 +135,19 @@ func (r *remover) notEmpty(p tree.Path) {
 // empty removes what is in directory p. An error says that something stays.
 func (r *remover) empty(p tree.Path, m tree.Meta) error {
 	d := r.d
-	if !d.me.root() && m.UID == d.me.uid && m.Perm&ownerBits != ownerBits && !d.idle() {
-		_ = r.root.At(p, func(at apply.Place) error { return at.Object().Chmod(m.Perm | ownerBits) })
+	if !d.me.root() && m.UID == d.me.uid && m.Perm&ownerWrite == 0 && !d.idle() {
+		_ = r.root.At(p, func(at apply.Place) error { return at.Object().Chmod(m.Perm | ownerWrite) })
 	}
 	entries, err := r.root.Reader().ReadDir(p)
-	if err != nil && len(entries) == 0 {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+	partial := new(walk.PartialError)
+	switch {
+	case errors.As(err, &partial):
+		for _, e := range partial.Entries {
+			d.Tell("readlink_stat("+d.FullName(e.Path)+") failed", e.Err)
 		}
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
 		return d.told(err, "opendir %s failed", d.FullName(p))
 	}
 	slices.SortFunc(entries, func(a, b tree.Entry) int {
@@ -209,7 +212,7 @@ func (r *remover) one(p tree.Path, m tree.Meta, top bool) error {
 	backed := false
 	if r.root == d.root {
 		var err error
-		if backed, err = d.Backup(p, m, true); err != nil {
+		if backed, err = d.backup(p, m, toDelete); err != nil {
 			return err
 		}
 	}
@@ -255,14 +258,18 @@ func countOf(k tree.Kind) int {
 // unlink removes one name. A file of ours in a directory that is closed to us
 // goes after that was opened by empty.
 func (r *remover) unlink(p tree.Path, m tree.Meta) error {
+	d := r.d
 	err := r.root.At(p, func(at apply.Place) error {
 		if m.IsDir() {
 			return at.Object().Rmdir()
 		}
 		return at.Object().Unlink()
 	})
-	if m.IsDir() {
+	switch {
+	case r.root != d.root:
 		r.root.Forget(p)
+	case m.IsDir() || m.Kind == tree.Symlink:
+		d.forget(p)
 	}
 	return err
 }

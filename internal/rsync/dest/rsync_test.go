@@ -115,6 +115,8 @@ var sameCases = []struct {
 		everything + "cp -a s alt; echo other > d/a; mkdir d/dir; echo other > d/dir/x; chmod 600 alt/dir/x", true, false, false},
 	{"two link-dests", "-a --link-dest=../alt --link-dest=../alt2", func(o *option.Set) { o.LinkDest = []string{"../alt", "../alt2"} },
 		everything + "cp -a s alt; cp -a s alt2; chmod 600 alt/a; rm alt/dir/x", true, false, false},
+	{"link-dest with symlinks in it", "-a --link-dest=../alt", func(o *option.Set) { o.LinkDest = []string{"../alt"} },
+		everything + "mkdir alt; cp -a s/dir alt/real; cp -a s/closed s/empty s/a alt; ln -s real alt/dir", true, false, false},
 	{"copy-dest", "-a --copy-dest=../alt", func(o *option.Set) { o.CopyDest = []string{"../alt"} },
 		everything + "cp -a s alt; chmod 600 alt/a; echo changed > alt/dir/x", true, false, false},
 	{"compare-dest", "-a --compare-dest=../alt", func(o *option.Set) { o.CompareDest = []string{"../alt"} },

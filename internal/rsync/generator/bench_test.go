@@ -132,4 +132,3 @@ func benchLists(b *testing.B, dst string, inc bool) []*flist.Received {
 	}
 	return lists
 }
-

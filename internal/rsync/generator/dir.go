@@ -19,12 +19,14 @@ const (
 	spoiled                     // entries were made or removed in it
 	absent                      // a dry run did not make it: nothing is below
 	blocked                     // something else stands there and stays
+	failed                      // it could not be made, which was told
 )
 
 // child makes a directory that is met in the list of its parent, so that the
 // parent's time is settled when that list is finished. Everything else waits
 // for the directory's own list (rsync-filelist 2.5).
 func (g *run) child(l *list, f *flist.File, i int) {
+	g.meet(f, f.Index)
 	if g.dirs[l.Dir]&absent != 0 && f != l.Dir {
 		g.dirs[f] |= absent
 	}
@@ -44,13 +46,15 @@ func (g *run) child(l *list, f *flist.File, i int) {
 		}
 		return
 	}
-	g.mkdir(l, f)
+	if !g.mkdir(l, f) {
+		g.dirs[f] |= failed
+	}
 }
 
 // directory gives a directory its whole treatment (4.1 step 8). ndx names it in
 // reports; in an incremental session l is its own list.
 func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, statErr error) {
-	g.debug(option.DebugGenr, 1, fmt.Sprintf("recv_generator(%s,%d)", g.name(f), ndx))
+	g.meet(f, ndx)
 	if f.Implied && !g.opt.ImpliedDirs || g.dirs[f]&lost != 0 {
 		return
 	}
@@ -82,7 +86,8 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 	if have.Kind == tree.Missing {
 		if g.dry {
 			g.dirs[f] |= absent
-		} else if !g.mkdir(l, f) {
+		} else if g.dirs[f]&failed != 0 || !g.mkdir(l, f) {
+			g.lose(f)
 			return
 		}
 	}
@@ -93,9 +98,9 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 	g.did(err)
 	if changed {
 		g.changed()
-		if g.p.Server && g.p.Protocol < 29 && g.info(option.InfoName) > 0 {
-			g.text(wire.CodeInfo, g.name(f)+"/")
-		}
+	}
+	if (changed || g.dirs[f]&absent != 0) && g.p.Server && g.p.Protocol < 29 && g.info(option.InfoName) > 0 {
+		g.text(wire.CodeInfo, g.name(f)+"/")
 	}
 	if g.narrow(f) {
 		g.spoil(f)
@@ -123,12 +128,10 @@ func (g *run) reportDir(f *flist.File, ndx int32, have *dest.Found, early bool) 
 	g.report(f, ndx, &none, wire.ItemLocalChange, nil)
 }
 
-// mkdir makes a directory; its attributes are set later. Without it what is
-// below is lost.
+// mkdir makes a directory; its attributes are set later.
 func (g *run) mkdir(l *list, f *flist.File) bool {
 	g.changed()
 	if !g.did(g.d.Mkdir(f)) {
-		g.lose(f)
 		return false
 	}
 	g.dirs[f] |= made
@@ -147,7 +150,7 @@ func (g *run) lose(f *flist.File) {
 // spoil notes that the time of a directory, or its mode, must be put right once
 // its contents are done (rsync-transfer 1.12).
 func (g *run) spoil(dir *flist.File) {
-	if g.dry || g.dirs[dir]&spoiled != 0 || g.d.Single() {
+	if g.dry || g.dirs[dir]&spoiled != 0 || g.d.Single() || dir.Implied && !g.opt.ImpliedDirs {
 		return
 	}
 	g.dirs[dir] |= spoiled

@@ -32,16 +32,21 @@ func (g *run) entry(l *list, f *flist.File, i int) error {
 		g.child(l, f, i)
 		return nil
 	}
-	if g.opt.Debug[option.DebugGenr] > 0 {
-		g.debug(option.DebugGenr, 1, fmt.Sprintf("recv_generator(%s,%d)", g.name(f), f.Index))
-	}
 	have, err := g.at(l, i)
 	if f.Meta.Kind == tree.Dir {
 		g.directory(l, f, f.Index, have, err)
 		return nil
 	}
+	g.meet(f, f.Index)
 	g.decide(l, f, have, err, attempt{})
 	return nil
+}
+
+// meet says that an entry's turn has come.
+func (g *run) meet(f *flist.File, ndx int32) {
+	if g.opt.Debug[option.DebugGenr] > 0 {
+		g.text(wire.CodeInfo, fmt.Sprintf("recv_generator(%s,%d)", g.name(f), ndx))
+	}
 }
 
 // at is what stands where l.Order[i] goes.
@@ -81,11 +86,8 @@ func (g *run) reachable(l *list, f *flist.File) (bool, error) {
 	if !g.inc {
 		var listed bool
 		if dir, listed = g.kin.dir(f); !listed && !f.Gone {
-			if !g.opt.Relative || g.opt.ImpliedDirs {
-				return false, &Error{Code: 2, Err: ErrProtocol,
-					Text: "ABORTING due to invalid path from sender: " + printed(f.Path)}
-			}
-			return g.parents(f), nil
+			return false, &Error{Code: 2, Err: ErrProtocol,
+				Text: "ABORTING due to invalid path from sender: " + printed(f.Path)}
 		}
 	}
 	if dir == nil || dir == f {

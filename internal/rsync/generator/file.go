@@ -174,7 +174,7 @@ func (g *run) same(l *list, f *flist.File, have *dest.Found, m dest.Match) bool 
 			empty := ""
 			g.report(f, f.Index, &m.Found, wire.ItemLocalChange|wire.ItemMatchedAlt, &empty)
 		}
-		g.succeed(f, false)
+		g.succeedFile(f)
 		g.lead(f)
 		return true
 	}
@@ -188,7 +188,7 @@ func (g *run) same(l *list, f *flist.File, have *dest.Found, m dest.Match) bool 
 	}
 	g.upToDate(f, false)
 	g.report(f, f.Index, &m.Found, wire.ItemMatchedAlt, nil)
-	g.succeed(f, false)
+	g.succeedFile(f)
 	// Nothing is here that other names could be linked to.
 	g.leaveSet(l, f)
 	return true
@@ -224,6 +224,9 @@ func (g *run) request(l *list, f *flist.File, have *dest.Found, b basis, a attem
 		flags |= wire.ItemXnameFollows
 	}
 	flags |= g.d.Differs(f, found, flags, false)
+	if g.shape.Xattrs && flags&wire.ItemXattr == 0 {
+		g.d.NeedXattrs(f, found) // nothing, but the receiver learns the long values that are here
+	}
 	g.await(l, f, a)
 	if g.p.Batch != nil {
 		g.p.Batch.Ask(f.Index)

@@ -49,7 +49,7 @@ func (g *run) header(f *flist.File, ndx int32, have *dest.Found, flags wire.Item
 		_ = g.w.VString(xname)
 	}
 	if g.data && g.shape.XattrBlock(flags) {
-		flist.WriteXattrRequest(g.w, g.d.NeedXattrs(f, have))
+		g.lists.Xattrs().Ask(g.w, f.Xattrs, g.d.NeedXattrs(f, have))
 	}
 }
 

@@ -72,7 +72,7 @@ func (g *run) make(l *list, f *flist.File, have *dest.Found, statErr error, crea
 		g.upToDate(f, false)
 	}
 	g.report(f, f.Index, &base, flags, nil)
-	g.succeed(f, true)
+	g.succeed(f, f.Meta.Kind == tree.Symlink)
 	g.lead(f)
 	return true
 }

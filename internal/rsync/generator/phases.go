@@ -65,9 +65,12 @@ func (g *run) drainPasses() error {
 }
 
 // mayLand reports whether a set of hard links waits for a file that is under
-// way, and the receiver will tell how that ends: below protocol 30 it does not
-// hear of files that are not sent.
-func (g *run) mayLand() bool { return g.waiting > 0 && g.pending > 0 && g.p.Protocol >= 30 }
+// way, and the receiver will tell how that ends before the next phase: below
+// protocol 30 it does not hear of files that are not sent, and delayed updates
+// have a phase of their own.
+func (g *run) mayLand() bool {
+	return g.waiting > 0 && g.pending > 0 && g.p.Protocol >= 30 && !g.opt.DelayUpdates
+}
 
 // afterRedo writes D2 and, unless deletion is late, the statistics of deletions
 // and D3, as early as what is still to be reported allows.

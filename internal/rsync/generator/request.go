@@ -49,7 +49,7 @@ func (g *run) throttle() error {
 // file has to be left out.
 func (g *run) openBasis(f *flist.File, have *dest.Found, b *basis, a attempt) (content *os.File, ok bool) {
 	if g.opt.Inplace && g.opt.Backup && b.kind == wire.BasisFile && !a.redo {
-		if _, err := g.d.Backup(g.d.Path(f), have.Meta, false); !g.did(err) {
+		if _, err := g.d.BackupCopy(g.d.Path(f), have.Meta); !g.did(err) {
 			return nil, false
 		}
 		if !g.whole {
@@ -140,4 +140,12 @@ func (g *run) succeed(f *flist.File, made bool) {
 	}
 	// A failure is that of the stream and sticks to the Writer.
 	_ = g.w.Message(wire.CodeSuccess, binary.LittleEndian.AppendUint32(nil, uint32(f.Index)))
+}
+
+// succeedFile is succeed for what an alternate directory has: rsync removes the
+// source of regular files only.
+func (g *run) succeedFile(f *flist.File) {
+	if f.Meta.Kind == tree.File {
+		g.succeed(f, false)
+	}
 }

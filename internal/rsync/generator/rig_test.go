@@ -45,6 +45,7 @@ type rig struct {
 	refused func(p tree.Path, dir bool) bool
 	// fate is what becomes of a requested file; nil installs all.
 	fate func(name string, try int) dest.NoteKind
+	last func() // called before a DONE is answered
 
 	log    []string // what the generator wrote
 	said   []string
@@ -56,6 +57,7 @@ type rig struct {
 	notes  *dest.Notes
 	tries  map[string]int
 	held   []dest.Note // until phase 2
+	queue  []dest.Note // until release
 	mu     sync.Mutex
 	phases int
 }
@@ -174,10 +176,7 @@ func (r *rig) run() {
 func (r *rig) start() {
 	t := r.t
 	t.Helper()
-	var err error
-	r.opt, err = option.Parse(option.Input{Words: append(slices.Clone(r.words), "a", "b")})
-	check(t, err)
-	r.opt.HardLinks = slices.ContainsFunc(r.words, func(w string) bool { return !strings.HasPrefix(w, "--") && strings.Contains(w, "H") })
+	r.opt = parse(t, r.words)
 	if r.lists == nil {
 		r.lists = r.listing()
 	}
@@ -369,6 +368,9 @@ func (r *rig) peer(in *wire.Reader) error {
 
 // done answers a DONE as sender and receiver do.
 func (r *rig) done(phases int) {
+	if r.last != nil {
+		r.last()
+	}
 	switch {
 	case r.phases <= phases:
 		if r.phases == len(r.lists)+1 {
@@ -478,7 +480,7 @@ func (r *rig) deliver(f *flist.File) {
 	if r.fate != nil {
 		kind = r.fate(name, r.tries[name])
 	}
-	if kind == dest.Installed && !r.opt.DryRun {
+	if (kind == dest.Installed || kind == later) && !r.opt.DryRun {
 		content, err := os.ReadFile(filepath.Join(r.src, name))
 		if err == nil {
 			_, err = r.d.Store(f, content, r.tries[name] > 1)
@@ -489,7 +491,12 @@ func (r *rig) deliver(f *flist.File) {
 		}
 	}
 	n := dest.Note{Kind: kind, Index: f.Index}
-	if kind == silent {
+	switch kind {
+	case silent:
+		return
+	case later:
+		n.Kind = dest.Installed
+		r.queue = append(r.queue, n)
 		return
 	}
 	if r.opt.DelayUpdates && kind == dest.Installed {
@@ -499,9 +506,28 @@ func (r *rig) deliver(f *flist.File) {
 	r.notes.Put(n)
 }
 
-// silent is the fate of a file that the sender does not send and nobody is told
-// about: below protocol 30.
-const silent dest.NoteKind = 100
+// Fates that no note tells as they are.
+const (
+	silent dest.NoteKind = 100 + iota // not sent, and nobody is told: below protocol 30
+	later                             // installed, but told by release
+)
+
+// release tells what was held back.
+func (r *rig) release() {
+	for _, n := range r.queue {
+		r.notes.Put(n)
+	}
+	r.queue = nil
+}
+
+func parse(t *testing.T, words []string) *option.Set {
+	t.Helper()
+	opt, err := option.Parse(option.Input{Words: append(slices.Clone(words), "a", "b")})
+	check(t, err)
+	return opt
+}
+
+type flistFile = flist.File
 
 // listing lists src.
 func (r *rig) listing() []*flist.Received {

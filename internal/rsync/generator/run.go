@@ -48,6 +48,7 @@ type run struct {
 	upcoming []*list // those of them that were not gone through
 	taken    int     // lists taken so far
 	complete bool    // all of them
+	steps    int     // entries that were gone through
 	kin      *kin    // of the only list
 
 	dirs     map[*flist.File]dirMark
@@ -124,25 +125,26 @@ func Run(ctx context.Context, w *wire.Writer, p Params, d *dest.Dest, lists *fli
 // do is main.
 func (g *run) do() error {
 	g.debug(option.DebugGenr, 1, "generator starting")
-	if g.opt.Debug[option.DebugFlist] > 0 {
-		how := "enabled"
-		if g.whole {
-			how = "disabled for local transfer or --whole-file"
-		}
-		g.text(wire.CodeInfo, "delta-transmission "+how)
-	}
 	if err := g.gather(); err != nil {
 		return err
 	}
-	for {
-		l, err := g.next()
-		if err != nil {
+	l, err := g.next()
+	if err != nil {
+		return err
+	}
+	if g.timing == before && l != nil && !g.inc {
+		g.sweepAll(l)
+	}
+	how := "enabled"
+	if g.whole {
+		how = "disabled for local transfer or --whole-file"
+	}
+	g.debug(option.DebugFlist, 1, "delta-transmission "+how)
+	for l != nil {
+		if err := g.pass(l); err != nil {
 			return err
 		}
-		if l == nil {
-			break
-		}
-		if err := g.pass(l); err != nil {
+		if l, err = g.next(); err != nil {
 			return err
 		}
 	}
@@ -232,7 +234,7 @@ func (g *run) pass(l *list) error {
 		return err
 	}
 	for i, f := range l.Order {
-		if i%breatheEvery == 0 {
+		if g.steps++; g.steps%breatheEvery == 0 {
 			if err := g.breathe(); err != nil {
 				return err
 			}
@@ -262,9 +264,8 @@ func (g *run) pass(l *list) error {
 // directory that an incremental list describes.
 func (g *run) enter(l *list) error {
 	if !g.inc {
-		g.kin = newKin(l)
-		if g.timing == before {
-			g.sweepAll(l)
+		if g.kin == nil {
+			g.kin = newKin(l)
 		}
 		return nil
 	}

@@ -217,9 +217,9 @@ func findUses(t *testing.T) uses {
 	return u
 }
 
-// untestable are options for which no test of a run can be asked: they only
-// print, or are what one process says to another.
-var untestable = []string{"--server", "--sender"}
+// untestable are options for which no test of a run can be asked: what one
+// process says to another, and what makes a daemon of this one.
+var untestable = []string{"--server", "--sender", "--daemon", "--config", "--dparam", "--detach"}
 
 // TestCoverageDocument holds docs/coverage.md against the table and the tests.
 func TestCoverageDocument(t *testing.T) {

@@ -62,6 +62,8 @@ type state struct {
 	userBy, groupBy string // the options that made the maps
 	altDest         string // the option that named alternate directories
 	batchName       string
+	buffered        bool // outbuf was given
+	outbuf          string
 	info, debug     levels
 }
 

@@ -204,13 +204,7 @@ func setFilesFrom(st *state, v value) error {
 }
 
 func setOutbuf(st *state, v value) error {
-	modes := map[byte]byte{'n': 'N', 'u': 'N', 'l': 'L', 'b': 'B', 'f': 'B'}
-	if v.text != "" {
-		st.Outbuf = modes[v.text[0]|0x20]
-	}
-	if v.text == "" || st.Outbuf == 0 {
-		return usage("Invalid --outbuf setting -- specify N, L, or B.")
-	}
+	st.outbuf, st.buffered = v.text, true
 	return nil
 }
 

@@ -84,10 +84,6 @@ func text(place stringOf) setter {
 	return func(st *state, v value) error { *place(st) = v.text; return nil }
 }
 
-func list(place listOf) setter {
-	return func(st *state, v value) error { *place(st) = append(*place(st), v.text); return nil }
-}
-
 func filter(kind FilterKind) setter {
 	return func(st *state, v value) error {
 		st.Filters = append(st.Filters, Filter{Kind: kind, Value: v.text})

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -41,9 +42,22 @@ type Printer struct {
 	mu      sync.Mutex
 	out     *bufio.Writer
 	meter   *meter // nil is no progress
-	newline bool   // a progress line is not ended yet
+	sending bool   // the file under way goes out
+	open    open   // what the last line is left unended by
 	buf     []byte
 }
+
+// open is a line that is not ended yet: another text has to begin a new one.
+type open uint8
+
+const (
+	ended open = iota
+	byProgress
+	byClient // a text that says it in pieces
+)
+
+// firstPiece is how much of a file a sender reads before it shows progress.
+const firstPiece = 32 << 10
 
 // outBuffer is how much output is held back at most, in bytes.
 const outBuffer = 32 << 10
@@ -94,7 +108,7 @@ func (p *Printer) Text(code wire.Code, text string) {
 	case wire.CodeLog:
 	case wire.CodeClient:
 		if !p.silent {
-			p.write(p.info, text)
+			p.piece(text)
 		}
 	case wire.CodeInfo:
 		if !p.silent {
@@ -105,18 +119,30 @@ func (p *Printer) Text(code wire.Code, text string) {
 	}
 }
 
+// piece writes a text that need not be a whole line.
+func (p *Printer) piece(text string) {
+	if p.open == byClient {
+		p.open = ended
+	}
+	p.write(p.info, text)
+	if !strings.HasSuffix(text, "\n") {
+		p.open = byClient
+		_ = p.out.Flush()
+	}
+}
+
 // line writes a line with its control bytes escaped.
 func (p *Printer) line(to io.Writer, text string) {
 	p.buf = append(Escape(p.buf[:0], text, p.charset), '\n')
 	p.write(to, string(p.buf))
 }
 
-// write writes a text as it is. Progress that stands in the way is ended, and
-// what is held back for the standard output comes before an error.
+// write writes a text as it is. A line that stands in the way is ended, and what
+// is held back for the standard output comes before an error.
 func (p *Printer) write(to io.Writer, text string) {
-	if p.newline {
-		p.newline = false
-		_, _ = p.out.WriteString("\n")
+	if p.open != ended {
+		p.open = ended
+		_, _ = io.WriteString(p.info, "\n")
 	}
 	if to != io.Writer(p.out) {
 		_ = p.out.Flush()
@@ -133,6 +159,7 @@ func (p *Printer) Item(e *Event, before bool) {
 	if transfer && before && p.meter != nil {
 		p.mu.Lock()
 		p.meter.begin(p.c.Now())
+		p.sending = e.Sending
 		p.mu.Unlock()
 	}
 	if !p.silent && p.format != nil && p.due(p.format, e, before) {
@@ -203,11 +230,26 @@ func (p *Printer) Progress(state Progress, done bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	line := p.meter.update(state, done, p.c.Now())
+	if p.sending && state.At == 0 && !done {
+		return // a sender shows itself with the first piece, a receiver before it
+	}
+	line := ""
+	if p.sending && done && state.At > 0 && !p.meter.shown {
+		first := state
+		first.At = min(state.At, firstPiece)
+		first.TotalAt -= state.At - first.At
+		line = p.meter.update(first, false, p.c.Now())
+	}
+	line += p.meter.update(state, done, p.c.Now())
 	if line == "" || !done && p.c.Background != nil && p.c.Background() {
 		return
 	}
-	p.newline = line[len(line)-1] != '\n'
+	if p.open == byClient {
+		line = "\n" + line
+	}
+	if p.open = byProgress; strings.HasSuffix(line, "\n") {
+		p.open = ended
+	}
 	_, _ = io.WriteString(p.info, line)
 	_ = p.out.Flush()
 }
@@ -216,8 +258,8 @@ func (p *Printer) Progress(state Progress, done bool) {
 func (p *Printer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.newline {
-		p.newline = false
+	if p.open != ended {
+		p.open = ended
 		_, _ = io.WriteString(p.info, "\n")
 	}
 	return p.out.Flush()

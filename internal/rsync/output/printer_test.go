@@ -136,6 +136,7 @@ func TestProgressOfFiles(t *testing.T) {
 	}
 	p := output.Progress{Size: 60 << 20, Transferred: 1, Left: 1, All: 3, Incomplete: true}
 	s.Item(file("big"), true)
+	s.Progress(p, false)
 	for range 3 {
 		s.now = s.now.Add(500 * time.Millisecond)
 		p.At += 5 << 20
@@ -146,6 +147,8 @@ func TestProgressOfFiles(t *testing.T) {
 	s.Progress(p, true)
 	s.Item(file("empty"), true)
 	s.Progress(output.Progress{Transferred: 2, Left: 0, All: 3}, true)
+	s.Item(file("small"), true)
+	s.Progress(output.Progress{At: 5, Size: 5, Transferred: 3, Left: 0, All: 3}, true)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +156,8 @@ func TestProgressOfFiles(t *testing.T) {
 		"\r      5,242,880   8%   10.00MB/s    0:00:05  " +
 		"\r     15,728,640  25%   10.00MB/s    0:00:04  " +
 		"\r     62,914,560 100%   13.33MB/s    0:00:04 (xfr#1, ir-chk=1/3)\n" +
-		"empty\n\r              0 100%    0.00kB/s    0:00:00 (xfr#2, to-chk=0/3)\n"
+		"empty\n\r              0 100%    0.00kB/s    0:00:00 (xfr#2, to-chk=0/3)\n" +
+		"small\n\r              5 100%    0.00kB/s    0:00:00  \r              5 100%    0.00kB/s    0:00:00 (xfr#3, to-chk=0/3)\n"
 	if got := s.out.String(); got != want {
 		t.Errorf("got %q\nwant %q", got, want)
 	}
@@ -176,6 +180,45 @@ func TestProgressOfTheWholeTransfer(t *testing.T) {
 		"b\n\r        300,005 100%  292.97kB/s    0:00:01 (xfr#2, to-chk=1/4)\n\n"
 	if got := s.out.String(); got != want {
 		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+func TestALineInPiecesIsNotTornApart(t *testing.T) {
+	s := newStage(t)
+	s.Text(wire.CodeClient, "building file list ... ")
+	s.Text(wire.CodeClient, "done\n")
+	s.Text(wire.CodeClient, "building file list ... ")
+	s.Text(wire.CodeInfo, "[sender] hiding x")
+	s.Text(wire.CodeClient, "done\n")
+	s.Text(wire.CodeClient, "0 files...\r")
+	s.Text(wire.CodeError, "trouble")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := "building file list ... done\nbuilding file list ... \n[sender] hiding x\ndone\n0 files...\r\n"
+	if got := s.out.String(); got != want {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+}
+
+func TestAServerHasALogAlone(t *testing.T) {
+	opt, err := option.Parse(option.Input{Words: []string{"--server", "-vvP", "--log-file=f", "--log-format=%i", ".", "x"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	now := func() time.Time { return time.Date(2026, 11, 23, 8, 23, 2, 0, time.UTC) }
+	p := output.NewPrinter(output.Config{Opt: opt, Log: output.NewLog(&log, 7, now), Now: now})
+	p.Text(wire.CodeLog, "receiving file list")
+	p.Text(wire.CodeClient, "nobody reads this")
+	p.Item(&output.Event{Path: "a", Meta: tree.Meta{Kind: tree.File}, Flags: isNew}, true)
+	p.Progress(output.Progress{}, true)
+	if err := p.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := "2026/11/23 08:23:02 [7] receiving file list\n2026/11/23 08:23:02 [7] >f+++++++++ a\n"
+	if log.String() != want {
+		t.Errorf("got %q\nwant %q", log.String(), want)
 	}
 }
 

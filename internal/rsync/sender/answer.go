@@ -29,6 +29,9 @@ func (m *run) handle(q *request) error {
 	if o == nil {
 		return fmt.Errorf("request for index %d, which is in no list: %w", q.ndx, ErrProtocol)
 	}
+	if m.params.Opt.Debug[option.DebugSend] > 0 {
+		m.voice.debug(option.DebugSend, 1, "send_files(%d, %s)", q.ndx, m.sourceName(q.ndx, o))
+	}
 	m.current = max(m.current, o.total)
 	m.checked = max(m.checked, o.total-o.Len()+int(q.ndx-o.Start())+1)
 	if q.kind == item {
@@ -48,6 +51,12 @@ func (m *run) deletions(q *request) error {
 		}
 	}
 	return m.w.Err()
+}
+
+// sourceName is an entry as debugging names it.
+func (m *run) sourceName(ndx int32, o *openList) string {
+	path, _ := o.what(ndx)
+	return joined(m.lists.src.origins[o.fact(ndx).origin].prefix, shown(path))
 }
 
 // isKeepAlive recognizes the keep-alive of protocol 29: the index after the
@@ -108,26 +117,36 @@ func (m *run) transfer(q *request, o *openList) error {
 			return err
 		}
 	}
-	if !m.params.Opt.DryRun && q.load.err != nil {
+	redo, dry := o.Sent(q.ndx), m.params.Opt.DryRun
+	switch {
+	case !dry && q.load.err != nil:
 		return m.noSend(q.ndx, o, q.load.err)
+	case !dry && m.appends() && !redo && q.load.size < o.fact(q.ndx).size:
+		return m.diminished(q, o)
 	}
-	redo := o.Sent(q.ndx)
 	if !redo {
 		o.MarkSent(q.ndx)
 		m.result.Transferred++
-		if m.job.OnSent != nil {
-			m.job.OnSent(o.Path(q.ndx))
-		}
 		m.result.TransferredSize += o.fact(q.ndx).size
 	}
-	if m.params.Opt.DryRun {
+	if dry {
 		m.headerSize(q)
 		m.header(q)
-		m.sends(q, o)
+		if e := m.sends(q, o); e != nil {
+			m.params.Talk.Item(e, false)
+		}
 		return m.w.Err()
 	}
-	if m.appends() && !redo && q.load.size < o.fact(q.ndx).size {
-		return m.diminished(q, o)
+	return m.send(q, o, values, redo)
+}
+
+// send answers with the data of a file that is open.
+func (m *run) send(q *request, o *openList, values []xattrValue, redo bool) error {
+	var name string
+	if m.params.Opt.Debug[option.DebugSend] > 0 {
+		name = m.sourceName(q.ndx, o)
+		m.voice.debug(option.DebugSend, 1, "send_files mapped %s of size %d", name, q.load.size)
+		m.voice.debug(option.DebugSend, 1, "calling match_sums %s", name)
 	}
 	e := m.sends(q, o)
 	m.tally.n = m.headerSize(q)
@@ -135,6 +154,7 @@ func (m *run) transfer(q *request, o *openList) error {
 	m.tally.n += m.writeXattrs(q, values)
 	digest, err := m.data(q, o, redo)
 	m.transferred(q, e, digest)
+	m.voice.debug(option.DebugSend, 1, "sender finished %s", name)
 	return err
 }
 
@@ -201,6 +221,7 @@ func (m *run) phase() error {
 			return m.lastPhase()
 		}
 		m.change(delayed)
+		m.voice.debug(option.DebugSend, 1, "send_files phase=2")
 	case delayed:
 		return m.lastPhase()
 	case closing:
@@ -226,6 +247,7 @@ func (m *run) listDone() error {
 		return fmt.Errorf("end of a pass before the end of the lists: %w", ErrProtocol)
 	case last:
 		m.change(redoing)
+		m.voice.debug(option.DebugSend, 1, "send_files phase=1")
 	}
 	if m.params.Compat.Has(wire.IncRecurse) && !last {
 		m.lists.free()
@@ -248,6 +270,7 @@ func (m *run) lastPhase() error {
 			return err
 		}
 	}
+	m.voice.debug(option.DebugSend, 1, "send files finished")
 	m.sumUp()
 	m.w.Ndx(m.params.Protocol, wire.NDXDone)
 	if m.params.Server {
@@ -266,10 +289,8 @@ func (m *run) lastPhase() error {
 
 // sumUp says how the search went.
 func (m *run) sumUp() {
-	if m.params.Opt.Debug[option.DebugDeltasum] > 0 {
-		m.voice.say(wire.CodeInfo, "total: matches=%d  hash_hits=%d  false_alarms=%d data=%d",
-			m.blocksSent, m.found.Hits, m.found.Alarms, m.result.Literal)
-	}
+	m.voice.debug(option.DebugDeltasum, 1, "total: matches=%d  hash_hits=%d  false_alarms=%d data=%d",
+		m.blocksSent, m.found.Hits, m.found.Alarms, m.result.Literal)
 }
 
 // statistics is the block that tells the client what this side knows (part 3,

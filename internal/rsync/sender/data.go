@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"lockstep/internal/rsync/delta"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -17,7 +18,11 @@ func (m *run) data(q *request, o *openList, redo bool) (digest []byte, err error
 	}
 	m.tally.n += sumHeadSize
 	m.progress.begin(m, q, o)
+	before, hits, alarms := m.blocksSent, m.found.Hits, m.found.Alarms
 	digest, err = m.contents(q, redo)
+	m.voice.debug(option.DebugSend, 1, "sending file_sum")
+	m.voice.debug(option.DebugDeltasum, 2, "false_alarms=%d hash_hits=%d matches=%d",
+		m.found.Alarms-alarms, m.found.Hits-hits, m.blocksSent-before)
 	var source *delta.SourceError
 	switch {
 	case errors.As(err, &source):

@@ -25,11 +25,18 @@
 // It refuses what the protocol does not allow (ErrProtocol): indexes of no
 // list, data requests for anything but regular files, impossible sum headers,
 // requests in the wrong state, attribute values asked for twice. Memory is
-// bounded whatever the peer asks for. Files are read through Job.Root only, so
-// no symlink leads out of it.
+// bounded whatever the peer asks for. Files are read through directory handles,
+// beneath the directory that an argument names, and a symlink is followed only
+// where an option or an argument asks for it: a file or directory that was listed
+// as itself and has been exchanged for a symlink since is not read through it.
+// Nothing is read outside of a daemon's module.
 //
-// What can be read only in part is never listed as if it were whole: the other
-// side would take what is missing for deleted. Such a directory travels as one
-// without contents, or, where that cannot be said any more, with an io_error
-// that calls off all deleting.
+// A Job has Sources, as the command line of rsync names them, or is one of the
+// mirror. With Sources everything is as rsync does it, down to the words said
+// through Params.Talk. The mirror is more careful: what can be read only in part
+// is never listed as if it were whole, since the other side would take what is
+// missing for deleted. Such a directory travels as one without contents, or, where
+// that cannot be said any more, with an io_error that calls off all deleting.
+// With both, a name under which several files are linked is not sent once it
+// belongs to another file: its content would end up under all of them.
 package sender

@@ -16,5 +16,6 @@ func (e *Error) ExitCode() int { return e.Code }
 const (
 	exitSyntax = 1
 	exitFiles  = 3
+	exitFileIO = 11
 	exitLimit  = 30
 )

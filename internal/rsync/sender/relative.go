@@ -127,23 +127,27 @@ func (l *lister) wait(a *argument, dir tree.Path, name string, last *int, apart 
 
 // sublistOf sends the list of a directory of Sources, whose contents have been
 // read.
-func (l *lister) sublistOf(k *kid, s *scan) {
+func (l *lister) sublistOf(k *kid, s *scan) error {
 	l.enc.BeginDir(k.number, s.path, k.set)
 	parent := k.dir
-	if len(k.parts) == 1 && len(k.parts[0].rest) == 0 && !l.src.params.Iconv {
+	if len(k.parts) == 1 && k.parts[0].content && len(k.parts[0].rest) == 0 && !l.src.params.Iconv {
 		d := &s.dirs[0]
-		l.complain(d)
+		if err := l.complain(d); err != nil {
+			return err
+		}
 		kids := l.children(d)
 		l.end().dir = parent
 		l.push(s.path, kids)
 		l.endLists()
-		return
+		return nil
 	}
 	l.kids = nil
 	dirs := s.dirs
 	for _, p := range k.parts {
 		if p.content {
-			l.complain(&dirs[0])
+			if err := l.complain(&dirs[0]); err != nil {
+				return err
+			}
 			l.kids = append(l.kids, l.unnumbered(&dirs[0])...)
 			dirs = dirs[1:]
 		}
@@ -153,6 +157,7 @@ func (l *lister) sublistOf(k *kid, s *scan) {
 		}
 	}
 	l.endNumbered(s.path).dir = parent
+	return nil
 }
 
 // resume lists the next component of an argument that came to directory dir.

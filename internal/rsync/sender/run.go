@@ -14,6 +14,7 @@ import (
 	"lockstep/internal/rsync/compress"
 	"lockstep/internal/rsync/delta"
 	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -102,7 +103,8 @@ func Run(ctx context.Context, r *wire.Reader, w *wire.Writer, params Params, job
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	if err != nil {
+	var said *Error
+	if err != nil && !errors.As(err, &said) {
 		err = fmt.Errorf("sender %s: %w", m.state, err)
 	}
 	return m.result, err
@@ -196,6 +198,8 @@ func (m *run) do() error {
 		m.change(finished)
 		return m.w.Flush()
 	}
+	m.voice.debug(option.DebugFlist, 2, "send_file_list done")
+	m.voice.debug(option.DebugSend, 1, "send_files starting")
 	m.change(transferring)
 	for m.state != finished {
 		q, err := m.next()
@@ -268,38 +272,48 @@ func (m *run) extend(entries int) error {
 		if err := m.await(d.done); err != nil {
 			return err
 		}
-		m.sendList(d)
+		if err := m.sendList(d); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // sendReady sends lists like extend, as far as directories have been read.
-func (m *run) sendReady(entries int) {
+func (m *run) sendReady(entries int) error {
 	for !m.lists.eof && m.lists.entries-m.current < entries {
 		d := m.lists.peek()
 		select {
 		case <-d.done:
-			m.sendList(d)
+			if err := m.sendList(d); err != nil {
+				return err
+			}
 		default:
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
-func (m *run) sendList(d *scan) {
-	m.lists.sublist(d)
+func (m *run) sendList(d *scan) error {
+	err := m.lists.sublist(d)
 	m.announceEnd()
+	return err
 }
 
 // next is the request whose turn it is. While there is none, lists go out.
 func (m *run) next() (*request, error) {
 	for {
-		m.sendReady(aheadMin)
+		if err := m.sendReady(aheadMin); err != nil {
+			return nil, err
+		}
 		m.fill()
 		if len(m.window) > 0 {
 			return m.pop(), nil
 		}
-		m.sendReady(aheadMin)
+		if err := m.sendReady(aheadMin); err != nil {
+			return nil, err
+		}
 		if err := m.w.Flush(); err != nil {
 			return nil, err
 		}
@@ -324,7 +338,7 @@ func (m *run) idle() error {
 		}
 		m.window = append(m.window, batch...)
 	case <-listed:
-		m.sendList(d)
+		return m.sendList(d)
 	case <-m.ctx.Done():
 		return m.ctx.Err()
 	}

@@ -59,6 +59,7 @@ type dirListing struct {
 	// are missing: a receiver that swept it would delete what exists.
 	err     error
 	partial bool
+	broken  error           // of merge files: nothing can be listed by them
 	locked  map[string]bool // subdirectories that cannot be read, for the mirror
 	notes   []string        // what is to be said about entries that were left out
 }
@@ -237,6 +238,9 @@ func (l *dirListing) filter(s *source) {
 	at := o.below(l.path)
 	if g := s.guard(); g != nil {
 		l.leaveOut(g.Child(at.Under(o.guard)))
+	}
+	if !s.careful {
+		l.broken = o.scope.Broken(at)
 	}
 	switch {
 	case o.scope == nil:

@@ -25,12 +25,14 @@ const maxMerge = 1<<20 + 1
 func (s *source) scopeOf(o *origin) *filter.Scope {
 	return s.job.Sources.Rules.ScopeAt(filter.Place{
 		Root: o.label,
-		Read: func(dir tree.Path, name string) ([]byte, error) { return s.mergeFile(o, dir, name) },
+		Read: func(dir tree.Path, name string) ([]byte, error) {
+			return unreadable(s.mergeFile(o, dir, name))
+		},
 		ReadAbove: func(path string) ([]byte, error) {
 			if s.held.place.Confined() {
-				return s.mergeFileOfModule(path)
+				return unreadable(s.mergeFileOfModule(path))
 			}
-			return s.operatorFile(nil, path)
+			return unreadable(s.operatorFile(nil, path))
 		},
 		DeleteExcluded: s.params.Opt.DeleteExcluded,
 	})
@@ -119,6 +121,40 @@ func (s *source) mergeFileOfModule(name string) ([]byte, error) {
 		return nil, notThere(err)
 	}
 	return content(os.NewFile(uintptr(fd), base))
+}
+
+// mergeError is an error in a merge file of an origin's tree as rsync says it.
+func mergeError(o *origin, err error) error {
+	var e *filter.Error
+	if !errors.As(err, &e) {
+		return &Error{Code: exitSyntax, Text: err.Error()}
+	}
+	file := e.Origin.File
+	if !strings.HasPrefix(file, "/") {
+		file = joined(o.label, file)
+	}
+	rule := fmt.Sprintf("<rule from %s line %d>", file, e.Origin.Line)
+	switch {
+	case e.Err != nil:
+		return &Error{Code: exitFileIO, Text: "failed to open exclude file " + rule}
+	case e.Reason == filter.ReasonUnknown:
+		return &Error{Code: exitSyntax, Text: "Unknown filter rule: " + rule}
+	case e.Reason == filter.ReasonShort:
+		return &Error{Code: exitSyntax, Text: "unexpected end of filter rule: " + rule}
+	case e.Reason == filter.ReasonTrailing:
+		return &Error{Code: exitSyntax, Text: "'!' rule has trailing characters: " + rule}
+	case e.Reason == filter.ReasonSided:
+		return &Error{Code: exitSyntax, Text: "specified-side merge file contains specified-side filter: " + rule}
+	}
+	return &Error{Code: exitSyntax, Text: "invalid modifier in filter rule: " + rule}
+}
+
+// unreadable makes of a merge file that may not be read one that is not there.
+func unreadable(data []byte, err error) ([]byte, error) {
+	if errors.Is(err, fs.ErrPermission) {
+		err = fs.ErrNotExist
+	}
+	return data, err
 }
 
 // notThere makes of what leads out of a module something that does not exist.

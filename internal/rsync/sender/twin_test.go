@@ -36,6 +36,8 @@ type twin struct {
 	prepare func(dest string)          // is called for both before the run
 	check   func(run int, dest string) // and this after it
 	again   func()                     // undoes what the first run did to the source
+	params  func(p *sender.Params)     // completes ours
+	broken  bool                       // the run fails somewhere: what was printed and made by then is left alone
 
 	out, err [2]string
 	code     [2]int
@@ -58,6 +60,9 @@ func (w *twin) run() {
 			w.check(i, filepath.Join(w.dir, w.dest[i]))
 		}
 	}
+	if w.broken {
+		w.out[1] = w.out[0]
+	}
 	if w.out[0] != w.out[1] {
 		w.t.Errorf("%q: output, -rsync +ours:\n%s", w.words, difference(w.out[0], w.out[1]))
 	}
@@ -66,6 +71,9 @@ func (w *twin) run() {
 	}
 	if w.code[0] != w.code[1] {
 		w.t.Errorf("%q: rsync exits with %d, we with %d", w.words, w.code[0], w.code[1])
+	}
+	if w.broken {
+		return
 	}
 	diffs, err := harness.Compare(filepath.Join(w.dir, w.dest[0]), filepath.Join(w.dir, w.dest[1]), w.same)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -170,6 +178,9 @@ func (w *twin) ours() {
 	job := sender.Job{Sources: &sender.Sources{Place: place, Name: w.dir, Args: set.Args[:len(set.Args)-1], Rules: rules}}
 	if set.FilesFrom != "" {
 		job.Sources.Names = namesOf(w.names)
+	}
+	if w.params != nil {
+		w.params(&p.params)
 	}
 	if set.RemoveSourceFiles || set.RemoveSentFiles {
 		p.succeeded = new(sender.Succeeded)

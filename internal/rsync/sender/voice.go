@@ -51,6 +51,13 @@ func (v *voice) info(word option.Info, level uint8, format string, args ...any) 
 	}
 }
 
+// debug is info for a word of --debug.
+func (v *voice) debug(word option.Debug, level uint8, format string, args ...any) {
+	if v.opt.Debug[word] >= level {
+		v.say(wire.CodeInfo, format, args...)
+	}
+}
+
 // quoted is a name as messages have it.
 func (v *voice) quoted(name string) string { return `"` + name + `"` + v.module }
 

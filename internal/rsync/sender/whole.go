@@ -100,7 +100,9 @@ func (l *lister) descend() error {
 		if l.src.careful {
 			l.content(d, &ent)
 		} else {
-			l.complain(d)
+			if err := l.complain(d); err != nil {
+				return err
+			}
 		}
 		if l.add(&ent, k.own, k.extra != nil && k.extra.followed) {
 			l.members(d)
@@ -168,11 +170,10 @@ func (l *lister) first() error {
 // sublist sends the list of the directory that peek returned, which has been
 // read. For the mirror, its entry being on the wire already, one that turns out
 // to be unreadable only now calls off all sweeping; one that is gone is empty.
-func (l *lister) sublist(s *scan) {
+func (l *lister) sublist(s *scan) error {
 	k := l.take()
 	if !l.src.careful {
-		l.sublistOf(k, s)
-		return
+		return l.sublistOf(k, s)
 	}
 	d := &s.dirs[0]
 	if d.incomplete() && !errors.Is(d.err, fs.ErrNotExist) {
@@ -184,6 +185,7 @@ func (l *lister) sublist(s *scan) {
 	l.enc.BeginDir(k.number, d.path, k.set)
 	l.push(d.path, l.children(d))
 	l.endIncremental()
+	return nil
 }
 
 // children sends the entries of a directory, all of them, and gives the

@@ -57,7 +57,7 @@ type offer struct {
 func newOffer(s subject, server bool, env func(string) string, forced string) offer {
 	o := offer{subject: s, server: server}
 	if forced != "" {
-		o.list = []string{forced}
+		o.list, o.limited = []string{forced}, server
 		return o
 	}
 	value := env(s.env)

@@ -62,6 +62,8 @@ type errand struct {
 	ops   *option.Operands
 	rules *filter.Rules
 	op    operator
+
+	recording *batchWriter // --write-batch; nil without
 }
 
 func (r *errand) run(ctx context.Context) (*output.Stats, error) {
@@ -94,9 +96,12 @@ func (r *errand) prepare() error {
 	if r.ops, err = r.Opt.Operands(); err != nil {
 		return err
 	}
-	r.role = "sender"
-	if r.ops.Pull {
-		r.role = "Receiver"
+	r.role = "Receiver"
+	if r.recording, err = r.createBatch(); err != nil {
+		return err
+	}
+	if !r.ops.Pull {
+		r.role = "sender"
 	}
 	return nil
 }
@@ -116,9 +121,14 @@ func (r *errand) refuse(err error) error {
 	return ended(code, ready, err)
 }
 
-// newEnd is our end of a session.
+// fill gives an end of a session what this errand has.
 func (r *errand) fill(e *end) {
 	e.op, e.rules, e.talk = r.op, r.rules, r.talk
+}
+
+// record prepares the batch file that this errand writes, if it does.
+func (r *errand) record(e *end) (*batchWriter, error) {
+	return r.recording, r.writeScript(r.recording, e.protocol)
 }
 
 // finish says what came of the transfer. code is that of the other half, a
@@ -127,6 +137,9 @@ func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*out
 	if stats != nil {
 		stats.Elapsed = time.Since(r.begun)
 	}
+	if bad := r.recording.close(); err == nil {
+		err = bad
+	}
 	if err != nil {
 		return stats, ended(max(e.giveUp(err), 1), transfer, err)
 	}
@@ -134,7 +147,9 @@ func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*out
 		for _, line := range stats.Lines(r.Opt) {
 			r.talk.Text(wire.CodeInfo, line)
 		}
-		r.talk.Text(wire.CodeLog, stats.LogLine())
+		if r.Opt.Info[option.InfoStats] == 0 {
+			r.talk.Text(wire.CodeLog, stats.LogLine())
+		}
 	}
 	code := max(e.verdict(), other)
 	if code != 0 {
@@ -172,8 +187,10 @@ func (r *errand) remote(ctx context.Context) (*output.Stats, error) {
 	e.role = r.role
 	r.fill(e)
 	e.opt = settle(e.opt, &e.agreement)
-	stop := context.AfterFunc(ctx, func() { conn.t.end(context.Cause(ctx)) })
-	defer stop()
+	if e.batch, err = r.record(e); err != nil {
+		return r.finish(e, nil, err, 0)
+	}
+	defer e.endWith(ctx)()
 	defer e.pulse.stop()
 	defer e.pulse.limitSilence()()
 	stats, err := r.transfer(ctx, e)
@@ -251,7 +268,7 @@ func (r *errand) unconnected(ctx context.Context, ep *Endpoint, err error) error
 func (r *errand) connectWords(ep *Endpoint, err error) []string {
 	var e *Error
 	if !errors.As(err, &e) {
-		return (&end{role: r.role}).words(err)
+		return (&end{role: r.role, opt: r.Opt}).words(err)
 	}
 	lines := e.Messages
 	var bad *greetingError
@@ -266,9 +283,6 @@ func (r *errand) connectWords(ep *Endpoint, err error) []string {
 		return append(lines, connectWords(ep, r.role, cause))
 	case errors.Is(cause, io.EOF) && (e.Stage == greeting.String() || e.Stage == authentication.String()):
 		return append(lines, "rsync: did not see server greeting")
-	case errors.Is(cause, io.EOF), errors.Is(cause, io.ErrUnexpectedEOF):
-		return append(lines, fmt.Sprintf("rsync: connection unexpectedly closed (0 bytes received so far) [%s]", r.role))
-	default:
-		return append(lines, strings.Split(cause.Error(), "\n")...)
 	}
+	return append(lines, (&end{role: r.role, opt: r.Opt}).words(e.Err)...)
 }

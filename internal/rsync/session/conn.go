@@ -261,6 +261,7 @@ func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []str
 		opt: set, push: push, daemon: c.ep.Daemon, r: c.r, w: c.w, link: c.t, talk: &witness{Talk: talk},
 		pulse: newPulse(c.t, c.w, set.Timeout),
 	}
+	e.pulse.slow = push
 	c.t.throttle = newBucket(set.BwLimit)
 	defer e.pulse.limitSilence()()
 	c.w.Write(rest)

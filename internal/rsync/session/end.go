@@ -14,6 +14,7 @@ import (
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
+	"lockstep/internal/rsync/receiver"
 	"lockstep/internal/rsync/sender"
 	"lockstep/internal/rsync/wire"
 )
@@ -50,9 +51,10 @@ type end struct {
 	ioError   atomic.Int32
 	other     *end // of a local copy
 	role      string
-	farewell  atomic.Bool // the transfer is done, only goodbyes follow
-	batch     *batchWriter
-	wanted    *wanted // what a client that receives has asked for
+	farewell  atomic.Bool     // the transfer is done, only goodbyes follow
+	batch     *batchWriter    // records the session; nil usually
+	reading   *receiver.Batch // the other end is a batch file
+	wanted    *wanted         // what a client that receives has asked for
 }
 
 // sends reports whether this end has the source files.
@@ -209,6 +211,7 @@ func tooModern(err error) error {
 // run does our half of the transfer. args are the source arguments, or the
 // destination.
 func (e *end) run(ctx context.Context, args []string) (*output.Stats, error) {
+	e.batch.begin(e)
 	if e.sends() {
 		return e.send(ctx, args)
 	}

@@ -22,6 +22,19 @@ const drainPatience = 60 * time.Second
 // have said why.
 const lastWords = 2 * time.Second
 
+// grace is how long an end that is called off has for telling the peer.
+const grace = 300 * time.Millisecond
+
+// endWith lets the end of ctx stop the transfer: reads are interrupted, so that
+// the peer can be told, and after some grace the connection is closed. That is
+// so until the returned function is called.
+func (e *end) endWith(ctx context.Context) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		e.link.interrupt()
+		time.AfterFunc(grace, func() { e.link.end(context.Cause(ctx)) })
+	})
+}
+
 // giveUp says why this end cannot go on, tells the peer, and returns the exit
 // code (rsync-session 5.7).
 func (e *end) giveUp(err error) int {
@@ -99,15 +112,23 @@ func (e *end) words(err error) []string {
 	case errors.Is(err, ErrSignal), errors.Is(err, ErrUser1), errors.Is(err, context.Canceled):
 		return nil
 	case errors.Is(err, errTimeout):
-		return []string{fmt.Sprintf("[%s] io timeout after %d seconds -- exiting", e.role, int(e.patience().Seconds()))}
+		limit := e.opt.Timeout
+		if e.pulse != nil {
+			limit = int(e.pulse.Timeout().Seconds())
+		}
+		return []string{fmt.Sprintf("[%s] io timeout after %d seconds -- exiting", e.role, limit)}
 	case errors.As(err, &link):
 		how := "read"
-		if e.w.Err() != nil {
+		if e.w != nil && e.w.Err() != nil {
 			how = "write"
 		}
 		return []string{fmt.Sprintf("rsync: [%s] %s error: %s", e.role, how, reason(link.err))}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return []string{fmt.Sprintf("rsync: connection unexpectedly closed (%d bytes received so far) [%s]", e.r.Count(), e.role)}
+		got := int64(0)
+		if e.r != nil {
+			got = e.r.Count()
+		}
+		return []string{fmt.Sprintf("rsync: connection unexpectedly closed (%d bytes received so far) [%s]", got, e.role)}
 	}
 	return strings.Split(err.Error(), "\n")
 }

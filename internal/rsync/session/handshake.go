@@ -93,7 +93,7 @@ var errUnclean error = &fatal{ExitProtocol, "protocol version mismatch -- is you
 // prepare finds out what there is to negotiate.
 func (h *handshake) prepare() error {
 	sum, method := "", ""
-	if !h.server && (h.opt.WriteBatch != "" || h.opt.OnlyWriteBatch != "") {
+	if h.opt.WriteBatch != "" || h.opt.OnlyWriteBatch != "" {
 		a, _ := checksum.Default(h.protocol)
 		sum, method = a.String(), compress.Zlib.String()
 	}

@@ -1,8 +1,14 @@
 package session
 
 import (
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/dest"
 	"lockstep/internal/rsync/output"
 )
@@ -26,24 +32,37 @@ type Host struct {
 	Log output.Talk
 }
 
-// refused reports names that the module's filter keeps from being touched.
-func (h *Host) refused(p tree.Path, dir bool) bool {
-	return h.Guard.Scope(nil).Hidden(p, dir)
+// refusedBelow reports names below a directory of the module that the module's
+// filter keeps from being touched.
+func (h *Host) refusedBelow(dir string) func(p tree.Path, isDir bool) bool {
+	scope := h.Guard.Scope(nil)
+	top := tree.Path(strings.Trim(path.Clean("/"+dir), "/"))
+	return func(p tree.Path, isDir bool) bool {
+		at := top
+		if !p.IsRoot() {
+			at = top.Join(string(p))
+		}
+		return !at.IsRoot() && scope.Hidden(at, isDir)
+	}
 }
 
-// accept refuses names of a list that the module's filter hides.
-func (h *Host) accept(p tree.Path, isDir bool) error {
-	if h.refused(p, isDir) {
-		return unsupported("ERROR: daemon refused to receive %s: %s", kindWord(isDir), tree.Quote(string(p)))
+// openFile opens a file of the module that a client names.
+func (h *Host) openFile(name string) (*os.File, error) {
+	at := tree.Path(strings.Trim(path.Clean("/"+name), "/"))
+	if h.Guard.Scope(nil).Hidden(at, false) {
+		return nil, syscall.ENOENT
 	}
-	return nil
-}
-
-func kindWord(isDir bool) string {
-	if isDir {
-		return "directory"
+	place, err := walk.OpenModule(h.Dir)
+	if err != nil {
+		return nil, err
 	}
-	return "file"
+	defer place.Close()
+	root, err := place.Root(string(at.Parent()))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.Open(tree.Path(at.Base()))
 }
 
 // module is where the destination lies, nil without a daemon.

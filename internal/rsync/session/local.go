@@ -32,22 +32,25 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	server.r, server.w = wire.NewReader(theirs), wire.NewWriter(theirs)
 	r.fill(server)
 	server.talk = &witness{Talk: talk}
+	if client.batch, err = r.record(client); err != nil {
+		return r.finish(client, nil, err, 0)
+	}
 	client.mux()
 	server.mux()
 	talk.frames.speak(server.w, agreed.protocol, true)
 
-	stop := context.AfterFunc(ctx, func() { ours.end(context.Cause(ctx)) })
-	defer stop()
+	defer server.endWith(ctx)()
+	defer client.endWith(ctx)()
 	var serve sync.WaitGroup
 	code := 0
 	serve.Go(func() {
 		defer theirs.hangUp()
-		_, err := server.run(ctx, []string{r.ops.Dest})
-		if err != nil {
+		switch _, err := server.run(ctx, []string{r.ops.Dest}); {
+		case err == nil:
+			code = server.verdict()
+		case ctx.Err() == nil: // else the client says so
 			code = server.giveUp(err)
-			return
 		}
-		code = server.verdict()
 	})
 	stats, err := client.run(ctx, r.ops.Sources)
 	if err != nil && ctx.Err() != nil {

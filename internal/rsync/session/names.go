@@ -51,7 +51,13 @@ func (e *end) listedNames() (*nameSource, error) {
 
 // openNames opens the file of --files-from here.
 func (e *end) openNames() (io.ReadCloser, error) {
-	f, err := e.op.open(e.opt.FilesFrom)
+	var f io.ReadCloser
+	var err error
+	if e.host != nil {
+		f, err = e.host.openFile(e.opt.FilesFrom)
+	} else {
+		f, err = e.op.open(e.opt.FilesFrom)
+	}
 	if err != nil {
 		return nil, fatalf(ExitSyntax, "%srsync: failed to open files-from file %s: %s", untrusted(err), e.opt.FilesFrom, plainReason(err))
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"io"
 	"sync"
+	"syscall"
 
 	"lockstep/internal/rsync/wire"
 )
@@ -69,7 +70,7 @@ func (f *flow) write(p []byte) (int, error) {
 		case f.cause != nil:
 			return done, f.cause
 		case f.eof:
-			return done, io.ErrClosedPipe
+			return done, &linkError{syscall.EPIPE}
 		}
 		if f.size == 0 {
 			f.filled.Signal()

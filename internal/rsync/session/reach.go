@@ -24,7 +24,7 @@ func (r *errand) endpoint() (*Endpoint, error) {
 		IPv: opt.IPv, Local: opt.Address, Sockopts: opt.Sockopts, Stderr: r.Stderr, Getenv: r.Getenv,
 	}
 	if opt.Debug[option.DebugCmd] > 0 || opt.Debug[option.DebugConnect] > 0 {
-		ep.OnTrace = func(line string) { r.talk.Text(wire.CodeClient, line) }
+		ep.OnTrace = func(line string) { r.talk.Text(wire.CodeClient, line+"\n") }
 	}
 	command := opt.Rsh
 	if remote.Kind == option.Shell {

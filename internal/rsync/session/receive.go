@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"lockstep/internal/fs/filter"
@@ -111,7 +110,7 @@ func (e *end) incomingChmod() (func(*flist.File), error) {
 	if len(e.opt.Chmod) == 0 || e.server && e.host == nil {
 		return nil, nil
 	}
-	c, err := option.ParseChmod(e.opt.Chmod, umask())
+	c, err := option.ParseChmod(e.opt.Chmod, dest.Umask())
 	if err != nil {
 		return nil, err
 	}
@@ -124,11 +123,31 @@ func (e *end) incomingChmod() (func(*flist.File), error) {
 
 // announceList says that the list is coming, at a client.
 func (e *end) announceList() {
-	if e.server || e.opt.Info[option.InfoFlist] == 0 {
+	if e.server {
 		return
 	}
-	if e.incremental() {
-		e.talk.Text(wire.CodeInfo, "receiving incremental file list")
+	e.talk.Text(wire.CodeLog, "receiving file list")
+	switch {
+	case e.opt.Info[option.InfoFlist] == 0:
+	case e.incremental():
+		e.talk.Text(wire.CodeClient, "receiving incremental file list\n")
+	case e.opt.Dirs:
+		e.talk.Text(wire.CodeClient, "receiving file list ... ")
+	}
+}
+
+// listArrived says that the only list is there.
+func (e *end) listArrived(files int) {
+	switch {
+	case e.server || e.incremental() || !e.opt.Dirs || e.opt.Info[option.InfoFlist] == 0:
+	case e.opt.Info[option.InfoFlist] > 1:
+		plural := "s"
+		if files == 1 {
+			plural = ""
+		}
+		e.talk.Text(wire.CodeClient, fmt.Sprintf("%d file%s to consider\n", files, plural))
+	default:
+		e.talk.Text(wire.CodeClient, "done\n")
 	}
 }
 
@@ -141,6 +160,7 @@ func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
 		return nil, err
 	}
 	e.lists.Add(first)
+	e.listArrived(len(first.Files))
 	if first.IOError != 0 {
 		e.ioError.Or(first.IOError & ioBits)
 	}
@@ -221,7 +241,10 @@ func (e *end) generatorParams(d *dest.Dest) generator.Params {
 		Server: e.server, Local: e.local, Scope: e.destScope(d),
 	}
 	if e.host != nil {
-		p.Refused = e.host.refused
+		p.Refused = e.host.refusedBelow(d.Dir())
+	}
+	if e.reading != nil {
+		p.Batch = e.reading
 	}
 	if e.other != nil {
 		p.Succeeded = e.other.succeeded.Put
@@ -244,7 +267,7 @@ func (e *end) destScope(d *dest.Dest) *filter.Scope {
 func (e *end) receiverParams() receiver.Params {
 	return receiver.Params{
 		Opt: e.opt, Protocol: e.protocol, Compat: e.compat, Seed: e.seed, Xfer: e.xfer, Compress: e.compress,
-		Server: e.server, Interrupt: e.link.interrupt,
+		File: e.file, Server: e.server, Batch: e.reading, Interrupt: e.link.interrupt,
 	}
 }
 
@@ -266,9 +289,4 @@ func (e *end) receiverStats(decided *generator.Result, got *receiver.Result) *ou
 // emptyStats are those of a session in which there was nothing to list.
 func (e *end) emptyStats() *output.Stats {
 	return &output.Stats{Sent: e.w.Count(), Received: e.r.Count(), Protocol: e.protocol}
-}
-
-func umask() uint32 {
-	_ = filepath.Separator
-	return 0
 }

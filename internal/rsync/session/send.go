@@ -6,6 +6,7 @@ import (
 
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/dest"
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/sender"
@@ -36,7 +37,7 @@ func (e *end) send(ctx context.Context, args []string) (*output.Stats, error) {
 		p.Module, p.Daemon = e.host.Module, true
 	}
 	if e.batch != nil {
-		p.Only = e.batch.begin(e)
+		p.Only, p.Record = e.batch.only(e.opt), e.batch.data
 	}
 	if p.Chmod, err = e.chmod(); err != nil {
 		return nil, err
@@ -69,7 +70,7 @@ func (e *end) chmod() (*option.Chmod, error) {
 	if e.server && e.host == nil || len(e.opt.Chmod) == 0 {
 		return nil, nil
 	}
-	return option.ParseChmod(e.opt.Chmod, umask())
+	return option.ParseChmod(e.opt.Chmod, dest.Umask())
 }
 
 // senderStats are the numbers of a run as a sender knows them.

@@ -31,8 +31,6 @@ type Server struct {
 func (s *Server) Run(ctx context.Context) (*output.Stats, error) {
 	t := newTransport(newStdio(s.In, s.Out), nil)
 	defer t.end(errClosed)
-	stop := context.AfterFunc(ctx, func() { t.end(context.Cause(ctx)) })
-	defer stop()
 	talk := &serverTalk{opt: s.Opt, stderr: s.Stderr}
 	if s.Host != nil {
 		talk.log = s.Host.Log
@@ -41,6 +39,7 @@ func (s *Server) Run(ctx context.Context) (*output.Stats, error) {
 		server: true, opt: s.Opt, host: s.Host, r: wire.NewReader(t), w: wire.NewWriter(t), link: t,
 		talk: &witness{Talk: talk}, role: "server",
 	}
+	defer e.endWith(ctx)()
 	stats, err := s.serve(ctx, e, t, talk)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -67,6 +66,7 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 	e.op = operator{opt: e.opt, env: getenv}
 	t.throttle = newBucket(e.opt.BwLimit)
 	e.pulse = newPulse(t, e.w, e.opt.Timeout)
+	e.pulse.slow = e.sends()
 	defer e.pulse.stop()
 	defer e.pulse.limitSilence()()
 	h := handshake{

@@ -18,6 +18,7 @@ const longestTimeout = 86400
 type pulse struct {
 	t       *transport
 	w       *wire.Writer
+	slow    bool          // we send a list first
 	changed chan struct{} // told when timeout was set
 	stopped chan struct{} // closed by stop
 	once    sync.Once
@@ -105,7 +106,7 @@ func (p *pulse) limitSilence() func() {
 		for {
 			wait := time.Second
 			if limit := p.Timeout(); limit > 0 {
-				if p.t.heard() == begin {
+				if p.slow && p.t.heard() == begin {
 					limit *= slowStart
 				}
 				left := limit - p.t.silence()

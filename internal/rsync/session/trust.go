@@ -167,8 +167,6 @@ func (w *wanted) below(p tree.Path) bool {
 // acceptNames is the check of every name that arrives; nil checks nothing.
 func (e *end) acceptNames() (func(tree.Path, bool) error, error) {
 	switch {
-	case e.host != nil:
-		return e.host.accept, nil
 	case e.server || e.local || e.opt.TrustSender || e.opt.ReadBatch != "":
 		return nil, nil
 	}

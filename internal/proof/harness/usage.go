@@ -1,4 +1,4 @@
-package main
+package harness
 
 import (
 	"os"
@@ -12,9 +12,9 @@ import (
 // ticksPerSecond is the unit of the times in /proc/PID/stat (USER_HZ).
 const ticksPerSecond = 100
 
-// groupCPU is the CPU time in seconds of all processes of a group, what they
+// GroupCPU is the CPU time in seconds of all processes of a group, what they
 // waited for included.
-func groupCPU(group int) float64 {
+func GroupCPU(group int) float64 {
 	ticks := 0
 	eachOfGroup(group, func(_ string, fields []string) {
 		for _, f := range fields[11:15] { // utime, stime, cutime, cstime
@@ -57,22 +57,27 @@ func statusKiB(pid, key string) int64 {
 	return 0
 }
 
-// memorySampler follows the memory of a process group.
-type memorySampler struct {
+// A MemorySampler follows the memory of a process group.
+type MemorySampler struct {
 	group int
 	stop  chan struct{}
 	wait  sync.WaitGroup
 	peak  int64 // of the anonymous memory of all processes together, in bytes
+	large int64 // peak of the resident memory of any process, in bytes
 }
 
-func sampleMemory(group int) *memorySampler {
-	s := &memorySampler{group: group, stop: make(chan struct{})}
+// SampleMemory begins to follow a group, looking at it once in each interval.
+func SampleMemory(group int, interval time.Duration) *MemorySampler {
+	s := &MemorySampler{group: group, stop: make(chan struct{})}
 	s.wait.Go(func() {
-		tick := time.NewTicker(100 * time.Millisecond)
+		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
 			sum := int64(0)
-			eachOfGroup(group, func(pid string, _ []string) { sum += statusKiB(pid, "RssAnon") })
+			eachOfGroup(group, func(pid string, _ []string) {
+				sum += statusKiB(pid, "RssAnon")
+				s.large = max(s.large, statusKiB(pid, "VmHWM"))
+			})
 			s.peak = max(s.peak, sum)
 			select {
 			case <-s.stop:
@@ -84,10 +89,10 @@ func sampleMemory(group int) *memorySampler {
 	return s
 }
 
-// end is the peak of the group's anonymous memory and the peak of the main
-// process's resident memory, in bytes. The process must still run.
-func (s *memorySampler) end() (group, main int64) {
+// End is the peak of the group's anonymous memory, and the peak of the resident
+// memory of the largest of its processes, in bytes.
+func (s *MemorySampler) End() (group, largest int64) {
 	close(s.stop)
 	s.wait.Wait()
-	return s.peak, statusKiB(strconv.Itoa(s.group), "VmHWM")
+	return s.peak, max(s.large, statusKiB(strconv.Itoa(s.group), "VmHWM"))
 }

@@ -1,0 +1,182 @@
+// Package config turns lockstep.toml into one validated Config.
+//
+// The file has a few settings of its own, a table [defaults] and a table
+// [mirror.NAME] for each mirror. A key is documented by the tags of Settings
+// and Config; docs/config.md and the file of "lockstep init" are held against
+// them. What is not said in [mirror.NAME] is taken from [defaults], what is not
+// said there has the built-in value; the lists of filter rules of both add up,
+// the mirror's own first.
+//
+// It refuses unknown keys (naming the nearest known one), relative paths,
+// passwords (they are named by file only), two mirrors with one target, and
+// mirrors that feed each other. It never looks at sources or targets: whether
+// they exist is found out when a mirror starts.
+//
+// Decode works on bytes from anywhere and bounds what it reads. Values are
+// plain data, safe to share as long as nobody writes to them.
+package config
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"time"
+
+	"lockstep/internal/fs/filter"
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/mirror"
+	"lockstep/internal/live/watch"
+)
+
+// DefaultFile is read when no other file is named.
+const DefaultFile = "/etc/lockstep/lockstep.toml"
+
+// maxFile bounds a configuration, in bytes.
+const maxFile = 1 << 20
+
+// Config is a whole configuration.
+type Config struct {
+	File    string   `toml:"-" json:"file" doc:"the file that was read"`
+	Control string   `toml:"control" json:"control" doc:"the control socket, an absolute path" default:"/run/lockstep/control, or lockstep/control in $XDG_RUNTIME_DIR for an ordinary user"`
+	Metrics string   `toml:"metrics" json:"metrics" doc:"serve /metrics, /healthz and /readyz on this address; a port alone means loopback" default:"not served"`
+	Mirrors []Mirror `toml:"-" json:"mirrors" doc:"one object for each mirror, sorted by name"`
+}
+
+// Mirror is one mirror: a source, its targets and how they are mirrored.
+type Mirror struct {
+	Name string `toml:"-" json:"name" doc:"the mirror's name"`
+	Settings
+
+	rules   *filter.Rules
+	digest  string            // of the files that the rules were read from
+	origins map[string]string // where a key's value is from, by key
+}
+
+// Settings is what a [mirror.NAME] table may hold. All but source and targets
+// may stand in [defaults] too.
+type Settings struct {
+	Source  string   `toml:"source" json:"source" doc:"the directory whose contents are mirrored, an absolute path" default:"required"`
+	Targets []string `toml:"targets" json:"targets" doc:"where they go: DIRECTORY, [USER@]HOST::MODULE[/PATH], rsync://[USER@]HOST[:PORT]/MODULE[/PATH] or [USER@]HOST:PATH" default:"required"`
+
+	Filter      []string `toml:"filter" json:"filter" doc:"rsync filter rules, in order; the first that matches decides"`
+	Include     []string `toml:"include" json:"include" doc:"patterns that are not excluded; after filter"`
+	IncludeFrom []string `toml:"include_from" json:"include_from" doc:"files of such patterns, absolute paths; after include"`
+	Exclude     []string `toml:"exclude" json:"exclude" doc:"patterns to leave alone, here and on targets; after include_from"`
+	ExcludeFrom []string `toml:"exclude_from" json:"exclude_from" doc:"files of such patterns, absolute paths; after exclude"`
+	CVSExclude  bool     `toml:"cvs_exclude" json:"cvs_exclude" doc:"exclude what CVS would, .git/ too, and read .cvsignore files"`
+
+	Delete    bool `toml:"delete" json:"delete" doc:"remove from targets what is not in the source"`
+	MaxDelete int  `toml:"max_delete" json:"max_delete" doc:"wait for an operator rather than remove more entries in one pass, or within ten seconds; -1 is no limit"`
+
+	PasswordFile  string            `toml:"password_file" json:"password_file" doc:"the file with the password of rsync daemons, an absolute path"`
+	PasswordFiles map[string]string `toml:"password_files" json:"password_files" doc:"such a file for single targets: a table from a target as it stands in targets to a file"`
+	Shell         string            `toml:"shell" json:"shell" doc:"the remote shell's command, ssh if empty"`
+	RsyncPath     string            `toml:"rsync_path" json:"rsync_path" doc:"the rsync to run on remote machines, with its options; rsync if empty"`
+	Protocol      int               `toml:"protocol" json:"protocol" doc:"the highest rsync protocol to offer, 27 to 32; 0 is the highest"`
+	Compress      bool              `toml:"compress" json:"compress" doc:"compress what is sent"`
+	BwLimit       string            `toml:"bwlimit" json:"bwlimit" doc:"send at most so much a second to each target: KiB, or with a unit as in 1.5m; empty or 0 is no limit"`
+
+	Checksum   bool `toml:"checksum" json:"checksum" doc:"in first passes compare content, not size and time"`
+	HardLinks  bool `toml:"hard_links" json:"hard_links" doc:"keep hard links"`
+	ACLs       bool `toml:"acls" json:"acls" doc:"keep ACLs"`
+	Xattrs     bool `toml:"xattrs" json:"xattrs" doc:"keep extended attributes"`
+	NumericIDs bool `toml:"numeric_ids" json:"numeric_ids" doc:"keep uid and gid numbers, not names"`
+
+	Watch        string   `toml:"watch" json:"watch" doc:"how to see changes: auto, fanotify, inotify or poll"`
+	PollInterval Duration `toml:"poll_interval" json:"poll_interval" doc:"time between two looks where polling is used"`
+	MaxHold      Duration `toml:"max_hold" json:"max_hold" doc:"send a file as it is that stays open for writing longer than this; 0s is never"`
+	BatchDelay   Duration `toml:"batch_delay" json:"batch_delay" doc:"wait so long after a change for more; with 0s batches form by themselves"`
+}
+
+// builtIn are the values of keys that are said nowhere.
+func builtIn() Settings {
+	return Settings{Delete: true, MaxDelete: -1, Watch: "auto",
+		PollInterval: Duration(5 * time.Second), MaxHold: Duration(time.Minute)}
+}
+
+// Duration is a time such as "250ms" or "1m30s".
+type Duration time.Duration
+
+// UnmarshalText reads a duration of 0 or more.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v < 0 {
+		return fmt.Errorf("%s is no time of 0 or more: write it as 5s, 250ms or 2m30s", tree.Quote(string(text)))
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// MarshalText is d as UnmarshalText reads it.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// Load reads and validates the file called name.
+func Load(name string) (*Config, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := readBounded(f, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tree.Quote(name), err)
+	}
+	c, err := Decode(data, ReadRules)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tree.Quote(name), err)
+	}
+	c.File = name
+	return c, nil
+}
+
+// Find is the mirror called name, nil if there is none.
+func (c *Config) Find(name string) *Mirror {
+	for i := range c.Mirrors {
+		if c.Mirrors[i].Name == name {
+			return &c.Mirrors[i]
+		}
+	}
+	return nil
+}
+
+// Same reports whether m and o ask for the same, the contents of their rule
+// files included.
+func (m *Mirror) Same(o *Mirror) bool {
+	return m.Name == o.Name && m.digest == o.digest && reflect.DeepEqual(m.Settings, o.Settings)
+}
+
+// Origin says where a key's value is from: "mirror", "defaults", "both" for
+// lists that add up, or "built in".
+func (m *Mirror) Origin(key string) string {
+	if at := m.origins[key]; at != "" {
+		return at
+	}
+	return "built in"
+}
+
+// Live is m as the live mirror takes it, without a listener.
+func (m *Mirror) Live() (mirror.Config, error) {
+	backend, err := watch.ParseBackend(m.Watch)
+	if err != nil {
+		return mirror.Config{}, err
+	}
+	rate, err := m.rate()
+	if err != nil {
+		return mirror.Config{}, err
+	}
+	return mirror.Config{
+		Source: m.Source, Targets: m.Targets, NoDelete: !m.Delete, MaxDelete: m.MaxDelete, Rules: m.rules,
+		PasswordFile: m.PasswordFile, PasswordFiles: m.PasswordFiles, Shell: m.Shell, RsyncPath: m.RsyncPath,
+		Protocol: m.Protocol, Compress: m.Compress, BwLimit: rate, Checksum: m.Checksum, HardLinks: m.HardLinks,
+		ACLs: m.ACLs, Xattrs: m.Xattrs, NumericIDs: m.NumericIDs, Watch: backend,
+		PollInterval: time.Duration(m.PollInterval), MaxHold: time.Duration(m.MaxHold), BatchDelay: time.Duration(m.BatchDelay),
+	}, nil
+}
+
+// rate is BwLimit in KiB a second.
+func (s *Settings) rate() (int, error) {
+	if s.BwLimit == "" {
+		return 0, nil
+	}
+	return ParseRate(s.BwLimit)
+}

@@ -1,0 +1,207 @@
+package daemon
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
+	"lockstep/internal/rsync/wire"
+)
+
+// LogTo is where a log goes. The file of it is open, and can be handed to
+// another process.
+type LogTo struct {
+	Syslog   bool
+	Tag      string // of syslog
+	Priority int    // of syslog: facility and level
+	ID       int    // stands for the process in every line: the number of the connection
+}
+
+// journal is a log: lines of a file, or messages to syslog.
+type journal struct {
+	LogTo
+	file *os.File // the file, or a socket
+	log  *output.Log
+}
+
+// newJournal writes to file, which may be nil: then nothing is logged.
+func newJournal(to LogTo, file *os.File) *journal {
+	j := &journal{LogTo: to, file: file}
+	switch {
+	case file == nil:
+	case to.Syslog:
+		j.log = output.NewLog(&syslogWriter{to: file, LogTo: to}, to.ID, nil)
+	default:
+		j.log = output.NewLog(file, to.ID, nil)
+	}
+	return j
+}
+
+// Line logs one line.
+func (j *journal) Line(line string) {
+	if j.log != nil {
+		j.log.Line(line)
+	}
+}
+
+func (j *journal) linef(format string, words ...any) { j.Line(fmt.Sprintf(format, words...)) }
+
+func (j *journal) close() {
+	if j.file != nil && j.file != os.Stderr {
+		j.file.Close()
+	}
+}
+
+// facilities are the names of syslog's.
+var facilities = map[string]int{
+	"kern": 0, "user": 1, "mail": 2, "daemon": 3, "auth": 4, "security": 4, "syslog": 5, "lpr": 6, "news": 7, "uucp": 8, "cron": 9,
+	"authpriv": 10, "ftp": 11, "local0": 16, "local1": 17, "local2": 18, "local3": 19, "local4": 20, "local5": 21, "local6": 22, "local7": 23,
+}
+
+const (
+	daemonFacility = 3
+	infoLevel      = 6
+	syslogSocket   = "/dev/log"
+)
+
+// openJournal opens a log file, or else syslog, or else the standard error.
+func openJournal(file, facility, tag string, id int) *journal {
+	var trouble error
+	if file != "" {
+		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		if err == nil {
+			return newJournal(LogTo{ID: id}, f)
+		}
+		trouble = err
+	}
+	number, ok := facilities[strings.ToLower(facility)]
+	if !ok {
+		number = daemonFacility
+	}
+	j := newJournal(LogTo{ID: id}, os.Stderr)
+	if conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: syslogSocket, Net: "unixgram"}); err == nil {
+		f, err := conn.File()
+		conn.Close()
+		if err == nil {
+			j = newJournal(LogTo{Syslog: true, Tag: tag, Priority: number<<3 | infoLevel, ID: id}, f)
+		}
+	}
+	if trouble != nil {
+		j.linef("failed to open log file %q: %v; using syslog instead", file, trouble)
+	}
+	return j
+}
+
+// syslogWriter makes datagrams of lines that a file would get.
+type syslogWriter struct {
+	to io.Writer
+	LogTo
+}
+
+func (w *syslogWriter) Write(line []byte) (int, error) {
+	text := bytes.TrimSuffix(line, []byte("\n"))
+	if _, rest, ok := bytes.Cut(text, []byte("] ")); ok { // syslog has its own time
+		text = rest
+	}
+	stamp := time.Now().Format(time.Stamp)
+	_, err := fmt.Fprintf(w.to, "<%d>%s %s[%d]: %s", w.Priority, stamp, w.Tag, w.ID, text)
+	return len(line), err
+}
+
+// transferTalk logs what happens in a transfer.
+type transferTalk struct {
+	journal *journal
+	format  *output.Format // of transferred files; nil logs none
+	scene   output.Scene
+
+	below   func() string  // the directory that files arrive in; nil at a sender
+
+	mu     sync.Mutex
+	totals Totals
+	dir    *string // what below gave
+}
+
+// Totals are what a transfer came to.
+type Totals struct {
+	Files int
+	Bytes int64
+}
+
+func newTransferTalk(j *journal, m *Module, opt *option.Set, scene output.DaemonScene) *transferTalk {
+	t := &transferTalk{journal: j, scene: output.Scene{Times: opt.Times, Pid: j.ID, Daemon: &scene}}
+	if m.LogTransfers {
+		t.format = output.ParseFormat(m.LogFormat)
+	}
+	return t
+}
+
+// Text implements output.Talk.
+func (t *transferTalk) Text(code wire.Code, text string) {
+	if code != wire.CodeClient {
+		t.journal.Line(text)
+	}
+}
+
+// transferred are the flags of an entry whose data came over.
+const transferred = wire.ItemTransfer
+
+// Item implements output.Talk.
+func (t *transferTalk) Item(e *output.Event, before bool) {
+	moved := e.Flags&transferred != 0 && e.Meta.Kind == tree.File
+	if before || !moved {
+		return
+	}
+	t.mu.Lock()
+	t.totals.Files++
+	t.totals.Bytes += e.Meta.Size
+	t.mu.Unlock()
+	t.line(e)
+}
+
+func (t *transferTalk) line(e *output.Event) {
+	if t.format == nil {
+		return
+	}
+	scene := t.scene
+	scene.Now = time.Now()
+	if dir := t.arrival(); dir != "" {
+		moved := *e
+		moved.Path = tree.Path(dir + "/" + string(e.Path))
+		e = &moved
+	}
+	t.journal.Line(string(t.format.Expand(nil, e, &scene)))
+}
+
+// arrival is the directory in front of the names of what arrives.
+func (t *transferTalk) arrival() string {
+	if t.below == nil {
+		return ""
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.dir == nil {
+		dir := t.below()
+		t.dir = &dir
+	}
+	return *t.dir
+}
+
+// Deleted implements output.Talk.
+func (t *transferTalk) Deleted(name tree.Path, dir bool) {
+	e := &output.Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: tree.File}}
+	if dir {
+		e.Meta.Kind = tree.Dir
+	}
+	t.line(e)
+}
+
+// Progress implements output.Talk.
+func (t *transferTalk) Progress(output.Progress, bool) {}

@@ -1,0 +1,319 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"lockstep/internal/rsync/daemon/conf"
+	"lockstep/internal/rsync/output"
+)
+
+// Options are what a daemon is started with.
+type Options struct {
+	Config  string   // the file; "" is /etc/rsyncd.conf
+	Params  []string // of --dparam
+	LogFile string   // overrides those of the configuration
+	BwLimit int64    // bytes a second of each transfer; 0 is none
+}
+
+// DefaultConfig is where the configuration lies if nobody says.
+const DefaultConfig = "/etc/rsyncd.conf"
+
+// Bounds on those who have not said yet who they are.
+const (
+	maxWaiting     = 4096 // in all
+	maxWaitingEach = 512  // from one address
+)
+
+// Server is an rsync daemon.
+type Server struct {
+	options Options
+	names   resolver
+	serial  atomic.Int64 // numbers of connections
+	visits  sync.WaitGroup
+
+	mu       sync.Mutex
+	waiting  int
+	from     map[string]int // of those that wait, by address
+	failures map[string]failures
+	told     string // the problems of the configuration that were logged last
+	counts   Counts
+}
+
+// Counts are what a daemon has done since it was started.
+type Counts struct {
+	Connections int
+	Refused     map[string]int // by reason
+	Modules     map[string]ModuleCounts
+}
+
+// ModuleCounts are those of one module.
+type ModuleCounts struct {
+	Transfers, Failed int
+	Totals
+}
+
+// New returns a daemon that does nothing yet.
+func New(o Options) *Server {
+	if o.Config == "" {
+		o.Config = DefaultConfig
+	}
+	o.Config, o.LogFile = absolute(o.Config), absolute(o.LogFile)
+	s := &Server{options: o, names: net.DefaultResolver, from: map[string]int{}, failures: map[string]failures{}}
+	s.serial.Store(int64(os.Getpid()))
+	s.counts = Counts{Refused: map[string]int{}, Modules: map[string]ModuleCounts{}}
+	return s
+}
+
+// Counts are a copy of what was counted.
+func (s *Server) Counts() Counts {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counts
+	c.Refused, c.Modules = maps.Clone(c.Refused), maps.Clone(c.Modules)
+	return c
+}
+
+func (s *Server) count(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.Refused[reason]++
+}
+
+func (s *Server) finished(module string, done outcome) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.counts.Modules[module]
+	c.Transfers++
+	if done.Code != 0 {
+		c.Failed++
+	}
+	c.Files += done.Totals.Files
+	c.Bytes += done.Totals.Bytes
+	s.counts.Modules[module] = c
+}
+
+// environ is the daemon's environment.
+func (s *Server) environ(name string) (string, bool) { return os.LookupEnv(name) }
+
+// Config reads the configuration.
+func (s *Server) Config() (*conf.Config, error) {
+	return conf.Load(s.options.Config, conf.Options{Files: conf.Disk{}, Overrides: s.options.Params, Env: s.environ})
+}
+
+// journal opens the daemon's log for a connection.
+func (s *Server) journal(c *conf.Config, id int) *journal {
+	file := s.options.LogFile
+	if file == "" {
+		file = c.Global.Text(conf.LogFile, s.environ)
+	}
+	return openJournal(file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), id)
+}
+
+// complain logs the problems of a configuration, once for as long as they are
+// the same.
+func (s *Server) complain(log *journal, c *conf.Config, err error) {
+	text := fmt.Sprint(c.Problems, err)
+	s.mu.Lock()
+	known := s.told == text
+	s.told = text
+	s.mu.Unlock()
+	if known {
+		return
+	}
+	for _, p := range c.Problems {
+		for _, line := range p.Lines {
+			log.linef("%s: %s", p.Where, line)
+		}
+	}
+	if err != nil {
+		log.Line(err.Error())
+	}
+}
+
+// Serve accepts connections from listeners until the context ends, and then
+// waits for what is under way. It closes the listeners.
+func (s *Server) Serve(ctx context.Context, transfers context.Context, listeners []net.Listener) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(listeners))
+	stop := context.AfterFunc(ctx, func() {
+		for _, l := range listeners {
+			l.Close()
+		}
+	})
+	defer stop()
+	for i, l := range listeners {
+		wg.Go(func() { errs[i] = s.accept(ctx, transfers, l) })
+	}
+	wg.Wait()
+	s.visits.Wait()
+	return errors.Join(errs...)
+}
+
+// acceptPause is how long a listener rests that can accept nothing, for want of
+// descriptors.
+const acceptPause = 100 * time.Millisecond
+
+func (s *Server) accept(ctx, transfers context.Context, l net.Listener) error {
+	for {
+		c, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				c.Close()
+			}
+			return nil
+		case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE), errors.Is(err, syscall.ENOBUFS), errors.Is(err, syscall.ENOMEM):
+			select {
+			case <-ctx.Done():
+			case <-time.After(acceptPause):
+			}
+			continue
+		case errors.Is(err, syscall.ECONNABORTED):
+			continue
+		case err != nil:
+			return err
+		}
+		s.visits.Go(func() { s.visit(ctx, transfers, c.(stream), addressOf(c)) })
+	}
+}
+
+func addressOf(c net.Conn) netip.Addr {
+	a, err := netip.ParseAddrPort(c.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap()
+}
+
+// Visit serves one connection that somebody else accepted.
+func (s *Server) Visit(ctx context.Context, c net.Conn) {
+	s.visit(ctx, ctx, c, addressOf(c))
+}
+
+// visit serves one connection. Until it is trusted, ctx ends it.
+func (s *Server) visit(ctx, transfers context.Context, c stream, from netip.Addr) {
+	p := s.admit(from.String())
+	if p == nil {
+		_ = c.SetDeadline(time.Now().Add(lingerTime))
+		_, _ = fmt.Fprint(c, "@ERROR: too many connections -- try again later\n")
+		c.Close()
+		return
+	}
+	defer p.release()
+	p.end = context.AfterFunc(ctx, func() { c.Close() })
+	id := int(s.serial.Add(1))
+	config, err := s.Config()
+	log := s.journal(config, id)
+	s.complain(log, config, err)
+	if err != nil {
+		log.close()
+		c.Close()
+		return
+	}
+	v := &visit{
+		server: s, conn: newConn(c), id: id, config: config, log: log, pass: p,
+		peer: &peer{addr: from, names: s.names},
+	}
+	if err := v.proxied(); err != nil {
+		log.Line(err.Error())
+		log.close()
+		c.Close()
+		s.count("proxy")
+		return
+	}
+	v.run(transfers)
+}
+
+// pass is the permission to wait among those that are not trusted yet.
+type pass struct {
+	server  *Server
+	address string
+	end     func() bool // stops what ends the connection with the daemon
+	once    sync.Once
+}
+
+// admit gives a pass, nil if too many wait.
+func (s *Server) admit(address string) *pass {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.Connections++
+	if s.waiting >= maxWaiting || s.from[address] >= maxWaitingEach {
+		s.counts.Refused["waiting"]++
+		return nil
+	}
+	s.waiting++
+	s.from[address]++
+	return &pass{server: s, address: address}
+}
+
+// release gives the pass back; further calls do nothing.
+func (p *pass) release() {
+	p.once.Do(func() {
+		if p.end != nil {
+			p.end()
+		}
+		s := p.server
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.waiting--
+		if s.from[p.address]--; s.from[p.address] == 0 {
+			delete(s.from, p.address)
+		}
+	})
+}
+
+// failures are the failed logins from an address.
+type failures struct {
+	count int
+	last  time.Time
+}
+
+// Bounds of the time that a failed login costs.
+const (
+	firstDelay     = 50 * time.Millisecond
+	longestDelay   = 5 * time.Second
+	forgetFailures = 10 * time.Minute
+	maxFailures    = 10_000 // addresses that are remembered
+)
+
+// slow waits after a failed login, longer after each.
+func (s *Server) slow(address string) {
+	now := time.Now()
+	s.mu.Lock()
+	f := s.failures[address]
+	if now.Sub(f.last) > forgetFailures {
+		f.count = 0
+	}
+	f.count++
+	f.last = now
+	if len(s.failures) >= maxFailures {
+		maps.DeleteFunc(s.failures, func(_ string, f failures) bool { return now.Sub(f.last) > forgetFailures/10 })
+	}
+	if len(s.failures) < maxFailures {
+		s.failures[address] = f
+	}
+	s.mu.Unlock()
+	time.Sleep(min(firstDelay<<min(f.count-1, 10), longestDelay))
+}
+
+// forgive forgets the failed logins of an address.
+func (s *Server) forgive(address string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.failures, address)
+}
+
+// Starting is the line about a daemon that begins to listen.
+func Starting(port int) string {
+	return fmt.Sprintf("rsyncd version %s starting, listening on port %d", output.Version, port)
+}

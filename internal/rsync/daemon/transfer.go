@@ -1,0 +1,193 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"lockstep/internal/fs/filter"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/output"
+	"lockstep/internal/rsync/session"
+)
+
+// Client is who a transfer is for.
+type Client struct {
+	Address, Host, User string
+	Protocol            int
+}
+
+// from names a client in log lines.
+func (c *Client) from() string {
+	name := c.Host + " (" + c.Address + ")"
+	if c.User != "" {
+		name = c.User + "@" + name
+	}
+	return name
+}
+
+// transfer is a connection from "OK" on. It runs where its module's identity and
+// root are in force already.
+type transfer struct {
+	conn   *conn
+	module *Module
+	client Client
+	log    *journal
+	env    func(string) string
+	// before is called when the request is known, and may refuse it; nil is
+	// nothing.
+	before func(*request) error
+}
+
+// outcome is how a transfer ended.
+type outcome struct {
+	Code   int
+	Totals Totals
+}
+
+// run serves the transfer.
+func (t *transfer) run(ctx context.Context) outcome {
+	guard, err := t.module.loaded()
+	if err != nil {
+		t.log.linef("module %s: %v", t.module.Name, err)
+		return outcome{Code: exitSyntax}
+	}
+	place, err := walk.OpenModule(t.module.Dir)
+	if err != nil {
+		t.log.linef("module %s: %v", t.module.Name, err)
+		return outcome{Code: exitSyntax}
+	}
+	defer place.Close()
+	if err := t.conn.SetDeadline(time.Now().Add(t.module.handshakeTime())); err != nil {
+		return outcome{Code: exitSocket}
+	}
+	q, secluded, err := readRequest(t.conn.r, t.client.Protocol)
+	if err != nil {
+		if isTimeout(err) {
+			t.log.linef("no arguments from %s in time", t.client.from())
+			return outcome{Code: exitTimeout}
+		}
+		if !errors.Is(err, io.EOF) {
+			t.log.linef("arguments from %s: %v", t.client.from(), err)
+		}
+		return outcome{Code: exitSyntax}
+	}
+	_ = t.conn.SetDeadline(time.Time{})
+	q.resolve(t.module.Name, secluded, place, guard.ScopeAt(filter.Place{}))
+	return t.serve(ctx, &q, guard, place)
+}
+
+// handshakeTime is how long a client may take until its request is known.
+func (m *Module) handshakeTime() time.Duration {
+	if limit := time.Duration(m.Timeout) * time.Second; limit > 0 && limit < handshakeMax {
+		return limit
+	}
+	return handshakeMax
+}
+
+// serve does what the request asks for.
+func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, place *walk.Place) outcome {
+	m := t.module
+	opt, refusal := q.parse(t.env)
+	if refusal == nil {
+		refusal = newRefusals(m.Refuse, false).check(q.words, opt.Sender)
+	}
+	m.impose(opt)
+	way := "to"
+	if opt.Sender {
+		way = "on"
+	}
+	t.log.linef("rsync %s %s from %s", way, q.text, t.client.from())
+	if t.before != nil {
+		if err := t.before(q); err != nil && refusal == nil {
+			refusal = err
+		}
+	}
+	if refusal == nil {
+		refusal = m.forbids(opt)
+	}
+	talk := newTransferTalk(t.log, m, opt, output.DaemonScene{
+		Address: t.client.Address, Host: t.client.Host, User: t.client.User, Module: m.Name, Path: m.Path,
+	})
+	if !opt.Sender && refusal == nil {
+		t.log.Line("receiving file list")
+		talk.below = func() string { return destination(place, opt.Args) }
+	}
+	server := &session.Server{
+		Opt: opt, Words: q.words, In: t.conn, Out: t.conn, Getenv: t.env,
+		Host: &session.Host{
+			Protocol: t.client.Protocol, Refused: refusal, Module: m.Name, Dir: m.Dir, Munge: m.Munge,
+			Guard: guard, Timeout: m.Timeout, Log: talk,
+		},
+	}
+	stats, err := server.Run(ctx)
+	code := session.ExitCode(err)
+	if stats != nil && (code == 0 || opt.Sender || code == session.ExitPartial) {
+		t.log.Line(stats.LogLine())
+	}
+	return outcome{Code: code, Totals: talk.sum()}
+}
+
+// destination is the directory of the module that files arrive in, by its name
+// from the module's top.
+func destination(place *walk.Place, args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	name := strings.Trim(path.Clean("/"+args[len(args)-1]), "/")
+	root, err := place.Root(name)
+	if err != nil {
+		name = strings.Trim(path.Dir("/"+name), "/") // it is a file
+	} else {
+		root.Close()
+	}
+	return name
+}
+
+// sum is what was transferred.
+func (t *transferTalk) sum() Totals {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.totals
+}
+
+// unsafe reports why a module cannot be served from where it lies, "" if it can.
+func (m *Module) unsafe() string {
+	if !m.Munge {
+		return ""
+	}
+	if info, err := os.Stat(munged + "/"); err == nil && info.IsDir() {
+		return "Symlink munging is unsafe when a " + munged + " directory exists."
+	}
+	return ""
+}
+
+// opens reports why the module's directory cannot be used.
+func (m *Module) opens() error {
+	return walkable(m.Dir)
+}
+
+func walkable(dir string) error {
+	place, err := walk.OpenModule(dir)
+	if err != nil {
+		return err
+	}
+	return place.Close()
+}
+
+// absolute makes the name of a file absolute; "" stays.
+func absolute(name string) string {
+	if name == "" || strings.HasPrefix(name, "/") {
+		return name
+	}
+	full, err := filepath.Abs(name)
+	if err != nil {
+		return name
+	}
+	return full
+}

@@ -1,0 +1,280 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"lockstep/internal/rsync/daemon/conf"
+)
+
+// visit is one connection, up to its transfer.
+type visit struct {
+	server   *Server
+	conn     *conn
+	peer     *peer
+	id       int
+	config   *conf.Config
+	log      *journal
+	greeting greeting
+	early    []byte
+	user     string
+	pass     *pass // of those that may wait; nil once the client is trusted
+}
+
+// host is the peer's name as the global part of the configuration wants it.
+func (v *visit) host() string { return v.peer.host(v.config.Global.Bool(conf.ReverseLookup)) }
+
+// motd is what every client is shown, with the empty line that ends it.
+func (v *visit) motd() string {
+	name := v.config.Global.Text(conf.MotdFile, v.server.environ)
+	if name == "" {
+		return ""
+	}
+	data, err := conf.Disk{}.ReadFile(name, maxMotd)
+	if err != nil || len(data) == 0 {
+		return ""
+	}
+	return string(data) + "\n"
+}
+
+// run serves the connection to its end.
+func (v *visit) run(ctx context.Context) {
+	defer func() { v.log.close() }()
+	defer v.conn.Close()
+	err := v.serve(ctx)
+	v.pass.release()
+	var r *refusal
+	switch {
+	case errors.As(err, &r):
+		if r.logged != "" {
+			v.log.Line(r.logged)
+		}
+		v.server.count(r.reason)
+		_ = v.conn.SetDeadline(time.Now().Add(lingerTime))
+		_ = v.conn.say("@ERROR: %s\n", r.told)
+		linger(v.conn)
+	case isTimeout(err):
+		v.server.count("timeout")
+		v.log.linef("handshake timeout from %s", v.peer.address())
+	case errors.Is(err, errLine):
+		v.server.count("protocol")
+		v.log.linef("malformed line from %s", v.peer.address())
+	}
+}
+
+// lingerTime bounds how long a client that is refused may take to read why.
+const lingerTime = 2 * time.Second
+
+// linger reads what a refused client still sends, so that closing the
+// connection does not take the reason away from it.
+func linger(c *conn) {
+	type halfCloser interface{ CloseWrite() error }
+	if h, ok := c.stream.(halfCloser); ok && h.CloseWrite() == nil {
+		buf := make([]byte, 512)
+		for range 128 {
+			if _, err := c.stream.Read(buf); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// serve takes the connection to "OK" and through the transfer.
+func (v *visit) serve(ctx context.Context) error {
+	v.log.linef("connect from %s (%s)", v.host(), v.peer.address())
+	limit := handshakeMax
+	if t := time.Duration(v.config.Global.Int(conf.Timeout)) * time.Second; t > 0 && t < limit {
+		limit = t
+	}
+	if err := v.conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	if err := v.greet(); err != nil {
+		return err
+	}
+	name, err := v.command()
+	if err != nil {
+		return err
+	}
+	if name == "" {
+		v.log.linef("module-list request from %s (%s)", v.host(), v.peer.address())
+		return v.list()
+	}
+	section := v.config.Module(name)
+	if section == nil {
+		return v.unknown(name, "unknown module '%s' tried from %s (%s)", name)
+	}
+	m := newModule(section, v.environ(name))
+	if err := v.admit(m); err != nil {
+		return err
+	}
+	slot, err := v.claim(m)
+	if err != nil {
+		return err
+	}
+	defer slot.release()
+	v.openLog(m)
+	if err := v.authenticate(m); err != nil {
+		return err
+	}
+	v.pass.release()
+	return v.start(ctx, m)
+}
+
+// list tells the modules.
+func (v *visit) list() error {
+	for _, m := range v.config.Modules {
+		if !m.Bool(conf.List) {
+			continue
+		}
+		if err := v.conn.say("%-15s\t%s\n", m.Name, m.Text(conf.Comment, v.environ(m.Name))); err != nil {
+			return err
+		}
+	}
+	return v.conn.say("@RSYNCD: EXIT\n")
+}
+
+func (v *visit) unknown(name, logged string, words ...any) error {
+	words = append(words, v.host(), v.peer.address())
+	return refused("module", fmt.Sprintf("Unknown module '%s'", clip(name)), logged, words...)
+}
+
+// admit applies the access rules of a module.
+func (v *visit) admit(m *module) error {
+	a := access{
+		allow: m.section.Text(conf.HostsAllow, m.env), deny: m.section.Text(conf.HostsDeny, m.env),
+		reverse: m.section.Bool(conf.ReverseLookup), forward: m.section.Bool(conf.ForwardLookup),
+		warn: v.log.Line,
+	}
+	host := v.peer.host(a.reverse)
+	if a.admits(v.peer) {
+		v.log.linef("rsync allowed access on module %s from %s (%s)", m.Name, host, v.peer.address())
+		return nil
+	}
+	v.server.count("host")
+	if !m.section.Bool(conf.List) {
+		return v.unknown(m.Name, "rsync denied on module %s from %s (%s)", m.Name)
+	}
+	return refused("host", fmt.Sprintf("access denied to %s from %s (%s)", m.Name, host, v.peer.address()),
+		"rsync denied on module %s from %s (%s)", m.Name, host, v.peer.address())
+}
+
+// claim takes one of the module's connections.
+func (v *visit) claim(m *module) (*claim, error) {
+	n := m.maxConnections
+	if n == 0 {
+		return nil, nil
+	}
+	if n > 0 {
+		c, err := claimSlot(m.lockFile, n)
+		if err == nil {
+			return c, nil
+		}
+		if !errors.Is(err, errFull) {
+			return nil, refused("lock", "failed to open lock file", "failed to open lock file %s: %v", m.lockFile, err)
+		}
+	}
+	return nil, refused("connections", fmt.Sprintf("max connections (%d) reached -- try again later", n), "max connections (%d) reached", n)
+}
+
+// openLog changes to the module's log if it has its own.
+func (v *visit) openLog(m *module) {
+	if v.server.options.LogFile != "" {
+		return
+	}
+	same := true
+	for _, p := range []conf.Param{conf.LogFile, conf.SyslogTag, conf.SyslogFacility} {
+		same = same && m.section.Text(p, m.env) == v.config.Global.Text(p, v.server.environ)
+	}
+	if same {
+		return
+	}
+	old := v.log
+	v.log = openJournal(m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.id)
+	old.close()
+}
+
+// environ has what references in the module's parameters may name.
+func (v *visit) environ(module string) conf.Env {
+	return func(name string) (string, bool) {
+		for _, pair := range v.variables(module, "") {
+			if key, value, _ := strings.Cut(pair, "="); key == name {
+				return value, true
+			}
+		}
+		return v.server.environ(name)
+	}
+}
+
+// variables are what is known of a connection, NAME=VALUE.
+func (v *visit) variables(module, path string) []string {
+	vars := []string{
+		"RSYNC_MODULE_NAME=" + module, "RSYNC_HOST_ADDR=" + v.peer.address(), "RSYNC_HOST_NAME=" + v.host(),
+		"RSYNC_USER_NAME=" + v.user, "RSYNC_PID=" + strconv.Itoa(v.id),
+	}
+	if path != "" {
+		vars = append(vars, "RSYNC_MODULE_PATH="+path)
+	}
+	return vars
+}
+
+// start runs the transfer, with the hooks around it.
+func (v *visit) start(ctx context.Context, m *module) error {
+	if err := m.settle(); err != nil {
+		return err
+	}
+	m.BwLimit = v.server.options.BwLimit
+	vars := v.variables(m.Name, m.Path)
+	h := &hooks{module: m, vars: vars, env: func(name string) (string, bool) {
+		if name == "RSYNC_MODULE_PATH" {
+			return m.Path, true
+		}
+		return m.env(name)
+	}}
+	if err := h.prepared(); err != nil {
+		return refused("hook", "hook preparation failed", "%v", err)
+	}
+	_ = v.conn.SetDeadline(time.Time{})
+	done := outcome{Code: exitStart}
+	defer func() {
+		if err := h.post(context.WithoutCancel(ctx), done.Code); err != nil {
+			v.log.linef("post-xfer exec failed: %v", err)
+		}
+		v.server.finished(m.Name, done)
+	}()
+	if err := h.early(ctx, v.early); err != nil {
+		return refused("hook", "early exec failed", "early exec failed: %v", err)
+	}
+	client := Client{Address: v.peer.address(), Host: v.peer.host(m.section.Bool(conf.ReverseLookup)), User: v.user, Protocol: v.greeting.protocol}
+	before := func(q *request) error { return h.pre(ctx, q) }
+	if m.pre == "" {
+		before = nil
+	}
+	var err error
+	if m.Identity != nil || m.Chroot != "" {
+		done, err = v.apart(ctx, &m.Module, client, before)
+	} else {
+		done, err = v.here(ctx, &m.Module, client, before)
+	}
+	return err
+}
+
+// here runs the transfer in this process.
+func (v *visit) here(ctx context.Context, m *Module, client Client, before func(*request) error) (outcome, error) {
+	if err := m.opens(); err != nil {
+		return outcome{Code: exitStart}, refused("path", "chdir failed", "rsync: [Receiver] chdir %s failed: %v", m.Dir, err)
+	}
+	if why := m.unsafe(); why != "" {
+		return outcome{Code: exitStart}, refused("munge", "daemon security issue -- contact admin", "%s", why)
+	}
+	if err := v.conn.say("@RSYNCD: OK\n"); err != nil {
+		return outcome{Code: exitSocket}, err
+	}
+	t := &transfer{conn: v.conn, module: m, client: client, log: v.log, env: os.Getenv, before: before}
+	return t.run(ctx), nil
+}
