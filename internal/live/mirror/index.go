@@ -129,9 +129,7 @@ func (x *index) put(p tree.Path, m tree.Meta) (removed int) {
 		x.ensure(p).stamp = stampOf(m)
 		return 0
 	}
-	if m.Linked() && len(x.links[m.Inode()]) < int(m.Nlink)-1 {
-		x.find(m)
-	}
+	x.complete(p, m)
 	up, name := x.ensure(p.Parent()), p.Base()
 	if up.subs[name] != nil {
 		removed = x.remove(p)
@@ -192,6 +190,18 @@ func (x *index) others(p tree.Path, skip func(tree.Path) bool) []tree.Path {
 		}
 	}
 	return names
+}
+
+// complete looks for names of the linked file at p that are not known as such.
+func (x *index) complete(p tree.Path, m tree.Meta) {
+	names := x.links[m.Inode()]
+	others := len(names)
+	if names[p] {
+		others--
+	}
+	if m.Linked() && others < int(m.Nlink)-1 {
+		x.find(m)
+	}
 }
 
 // find notes the name of the file behind m that was its only one until now.

@@ -112,13 +112,26 @@ func (m *Mirror) compare(l listing, now time.Time) {
 	}
 }
 
-// discover adds everything below dir to the index.
+// discover adds everything below dir to the index. What has other names may
+// have them elsewhere in the source, where they were the only ones until now.
 func (m *Mirror) discover(root *walk.Root, dir tree.Path) {
+	linked := map[tree.Path]tree.Meta{}
 	v := m.visitor(func(l listing) {
-		if l.err == nil {
-			m.index.fill(l.dir, l.meta, l.entries)
+		if l.err != nil {
+			return
+		}
+		m.index.fill(l.dir, l.meta, l.entries)
+		for _, e := range l.entries {
+			if e.Meta.Linked() {
+				linked[l.dir.Join(e.Name)] = e.Meta
+			}
 		}
 	})
+	defer func() {
+		for p, meta := range linked {
+			m.index.complete(p, meta)
+		}
+	}()
 	v.Workers = 1 // the index belongs to this goroutine
 	if err := root.Walk(context.Background(), dir, v); err != nil {
 		m.pathFailed("", dir, err)

@@ -276,7 +276,7 @@ func (p *planner) compare(items []change.Item) []step {
 	var steps []step
 	for _, s := range []step{byContent, byStat} {
 		if len(s.list) > 0 {
-			steps = append(steps, s.withRoot())
+			steps = append(steps, p.withRoot(s))
 		}
 	}
 	return steps
@@ -301,8 +301,14 @@ func (p *planner) linked(items []change.Item) []change.Item {
 // withRoot adds the root itself to a list that changes its entries: unlike
 // other parents it does not come along as an implied directory, and its times
 // would be those of the change at the target.
-func (s step) withRoot() step {
-	top := func(it sender.Item) bool { return it.Path.Parent().IsRoot() && !it.Path.IsRoot() }
+func (p *planner) withRoot(s step) step {
+	top := func(it sender.Item) bool {
+		if it.Path.Parent().IsRoot() {
+			return !it.Path.IsRoot()
+		}
+		first, _, _ := strings.Cut(string(it.Path), "/")
+		return !p.isDir(tree.Path(first)) // which the item then stands for
+	}
 	root := func(it sender.Item) bool { return it.Path.IsRoot() }
 	if slices.ContainsFunc(s.list, top) && !slices.ContainsFunc(s.list, root) {
 		s.list = append(s.list, sender.Item{Path: tree.Root})
@@ -344,7 +350,7 @@ func (p *planner) renames() []step {
 		files.renames = append(files.renames, m.index)
 	}
 	if len(files.list) > 0 {
-		steps = append(steps, files.withRoot())
+		steps = append(steps, p.withRoot(files))
 	}
 	return steps
 }

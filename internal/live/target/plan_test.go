@@ -51,6 +51,12 @@ func TestPlan(t *testing.T) {
 			want:  ".: content small .\n.: big .",
 		},
 		{
+			name:  "an item below what is a file now stands for that, in the root",
+			disk:  disk{"f": 5},
+			batch: change.Batch{Items: []change.Item{item("f/x/c", change.Attr)}},
+			want:  ".: content f/x/c .",
+		},
+		{
 			name:  "a subtree is scanned",
 			disk:  disk{"d": -1},
 			batch: change.Batch{Items: []change.Item{item("d", change.Tree)}},
