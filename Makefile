@@ -17,7 +17,7 @@ FUZZ_SECONDS ?= 3
 FUZZ_BUDGET  ?= 120
 BENCH_FLAGS  ?=
 
-.PHONY: help build test peers lint cross fuzz race unit bench-live clean
+.PHONY: help build test peers lint cross fuzz race unit bench-live bench-rsync clean
 
 help:
 	@echo 'make build       the static binary, bin/lockstep'
@@ -26,6 +26,7 @@ help:
 	@echo 'make lint        gofmt, go vet, staticcheck'
 	@echo 'make fuzz        each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)), FUZZ_BUDGET ($(FUZZ_BUDGET)) seconds in all'
 	@echo 'make bench-live  the mirror against lsyncd and inotifywait+rsync; BENCH_FLAGS are passed on'
+	@echo 'make bench-rsync the rsync face against rsync; BENCH_FLAGS=-full for the large sizes'
 
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/lockstep ./cmd/lockstep
@@ -64,6 +65,9 @@ unit:
 
 bench-live:
 	go run ./internal/proof/benchlive $(BENCH_FLAGS)
+
+bench-rsync:
+	go run ./internal/proof/benchrsync $(BENCH_FLAGS)
 
 clean:
 	rm -rf bin

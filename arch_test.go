@@ -23,7 +23,7 @@ const module = "lockstep/"
 // below its own.
 var house = [][]string{
 	{"cmd/lockstep"},
-	{"internal/proof", "internal/proof/benchlive"},
+	{"internal/proof", "internal/proof/benchlive", "internal/proof/benchrsync"},
 	{"internal/proof/harness"},
 	{"internal/cli/lockstep", "internal/cli/rsync", "internal/cli/inotify"},
 	{"internal/cli/eventline"},
@@ -34,6 +34,7 @@ var house = [][]string{
 	{"internal/live/change"},
 	{"internal/live/watch"},
 	{"internal/rsync/daemon"},
+	{"internal/rsync/daemon/conf"},
 	{"internal/rsync/session"},
 	{"internal/rsync/sender", "internal/rsync/generator", "internal/rsync/receiver"},
 	{"internal/rsync/dest"},

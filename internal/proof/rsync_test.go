@@ -140,12 +140,18 @@ func openLab() error {
 	if err := os.WriteFile(filepath.Join(lab.tools, "motd"), []byte("Welcome!\n"), 0o644); err != nil {
 		return err
 	}
+	owner := ""
+	if os.Geteuid() == 0 {
+		owner = "uid = root\ngid = root"
+	}
 	lab.daemon, err = harness.StartDaemon(harness.DaemonConfig{
 		Dir: lab.tools, Path: lab.dir, Module: "m", NoAuth: true,
-		Lines: []string{"munge symlinks = no", "ignore errors = no", "max connections = 0", "numeric ids = no", "list = yes", "comment = worlds",
+		Lines: []string{"munge symlinks = no", "ignore errors = no", "max connections = 0", "numeric ids = no", "list = yes", "comment = worlds"},
+		Other: []string{
 			"[locked]", "path = " + lab.dir, "comment = with a password", "read only = yes", "list = yes",
-			"auth users = " + harness.User, "secrets file = " + filepath.Join(lab.tools, "web.pass"),
-			"[hidden]", "path = " + lab.dir, "list = no"},
+			"auth users = " + harness.User, "secrets file = " + filepath.Join(lab.tools, "web.pass"), owner,
+			"[hidden]", "path = " + lab.dir, "list = no", owner,
+		},
 		Global: []string{"motd file = " + filepath.Join(lab.tools, "motd")},
 	})
 	return err
@@ -311,7 +317,8 @@ func (r row) differences(want, got attempt) ([]string, error) {
 		if d := harness.DiffLines(texts[0], texts[1]); d != "" {
 			found = append(found, fmt.Sprintf("%s:\n%s", r.said, d))
 		}
-		c.Leave = func(name string) bool { return name == r.said }
+		leave := c.Leave
+		c.Leave = func(name string) bool { return name == r.said || leave != nil && leave(name) }
 	}
 	c.HardLinks, c.Xattrs, c.AllXattrs = true, true, true
 	c.Now = harness.Span{From: want.span.From, To: got.span.To}

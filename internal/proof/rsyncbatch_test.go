@@ -78,7 +78,7 @@ func (b batch) row() row {
 func (b batch) try(writer corner, oursReads bool) (attempt, error) {
 	a := attempt{span: harness.Span{From: time.Now().Add(-time.Second)}}
 	var err error
-	if a.world, err = newWorld(b.world + strings.ReplaceAll("\n"+b.world, "\ndst/", "\ncopy/")); err != nil {
+	if a.world, err = newWorld(b.world + copied(b.world)); err != nil {
 		return a, err
 	}
 	write, err := row{args: b.write}.transfer(a.world, b.via, b.protocol, writer)
@@ -101,4 +101,15 @@ func (b batch) try(writer corner, oursReads bool) (attempt, error) {
 		return a, fmt.Errorf("%w\n%s", err, a.outcomes[0].Err)
 	}
 	return a, nil
+}
+
+// copied are the lines of a layout's destination, under another name.
+func copied(world string) string {
+	var copy strings.Builder
+	for line := range strings.Lines(world) {
+		if strings.HasPrefix(line, "dst/") {
+			copy.WriteString(strings.ReplaceAll(line, "dst/", "copy/"))
+		}
+	}
+	return copy.String()
 }

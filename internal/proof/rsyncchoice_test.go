@@ -36,7 +36,7 @@ var choices = []choice{
 	{once: 14, words: []string{"--inplace"}},
 	{once: 20, words: []string{"--append", "--append-verify"}},
 	{once: 14, words: []string{"--partial", "--partial-dir=.p", "--delay-updates"}},
-	{once: 20, words: []string{"-T ../tmp"}},
+	{once: 20, words: []string{"-T $W/tmp", "-T d"}},
 	{once: 6, words: []string{"--compare-dest=../alt", "--copy-dest=../alt", "--link-dest=../alt"}},
 	{once: 12, words: []string{"-y"}},
 	{once: 6, words: []string{"-z", "-z --zc=zlib", "-z --zc=zlibx", "-z --zc=lz4", "-z --zc=zstd --zl=9"}},

@@ -29,7 +29,7 @@ var selectRows = []row{
 	{name: "one file system twice said", world: "src/a 1\nsrc/m/b 2\nsrc/n/c 3\ndst/m/old 3\n", args: "-aixx --delete", mount: "src/m"},
 	{name: "mount points in the way of delete", world: "src/a 1\ndst/m/b 2\ndst/n/m/c 3\n", args: "-aix --delete", mount: "dst/m dst/n/m"},
 	{name: "mount points in the way of delete across", world: "src/a 1\ndst/m/b 2\ndst/n/m/c 3\n", args: "-ai --delete", mount: "dst/m dst/n/m"},
-	{name: "files that move across file systems", world: "src/a 50k\nsrc/d/b 3\ndst/a 10\ntmp/\n", args: "-ai -T ../tmp", mount: "tmp"},
+	{name: "files that move across file systems", world: "src/a 50k\nsrc/d/b 3\ndst/a 10\ntmp/\n", args: "-ai -T $W/tmp", mount: "tmp", via: noDaemon},
 	{name: "backups on another file system", world: small, args: "-aib --backup-dir=../bak --delete", mount: "bak"},
 	{name: "human names", world: "\"src/tab\\tname\" 1\n\"src/bell\\a\" 2\n\"src/\\\\#012\" 3\n\"src/latin-\\xe9\" 4\nsrc/日本 5\n", args: "-ai"},
 	{name: "eight bit output", world: "\"src/latin-\\xe9\" 4\nsrc/日本 5\n\"src/n\\nl\" 6\n", args: "-ai8"},

@@ -160,7 +160,7 @@ var writeRows = []row{
 	{name: "delay updates", world: mixed, args: "-ai --delay-updates", twice: true},
 	{name: "delay updates with delete after", world: mixed, args: "-ai --delay-updates --delete-after"},
 	{name: "delay updates with backups", world: small, args: "-aib --delay-updates"},
-	{name: "temporary directory", world: small + "tmp/\n", args: "-ai -T ../tmp"},
+	{name: "temporary directory", world: small + "tmp/\n", args: "-ai -T $W/tmp", via: noDaemon},
 	{name: "temporary directory that is not there", world: small, args: "-ai -T ../nothing"},
 	{name: "backups", world: mixed, args: "-aib", twice: true},
 	{name: "backups with a suffix", world: mixed, args: "-aib --suffix=.orig"},

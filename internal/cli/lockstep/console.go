@@ -29,11 +29,7 @@ type console struct {
 // terminal.
 func newConsole(out, errs io.Writer) *console {
 	c := &console{out: out, err: errs}
-	f, ok := errs.(*os.File)
-	if !ok {
-		return c
-	}
-	if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil {
+	if f, ok := errs.(*os.File); ok && isTerminal(errs) {
 		c.terminal = true
 		c.columns = func() int {
 			if size, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil && size.Col > 0 {
@@ -43,6 +39,16 @@ func newConsole(out, errs io.Writer) *console {
 		}
 	}
 	return c
+}
+
+// isTerminal reports whether what is written to w is seen at once by a person.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // width is how many columns help text may take.

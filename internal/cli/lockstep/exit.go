@@ -15,6 +15,7 @@ const (
 	exitUsage       = 1
 	exitSource      = 3
 	exitUnsupported = 4
+	exitNoAnswer    = 10
 	exitFailed      = 11
 	exitInterrupted = 20
 	exitOutOfStep   = 23
@@ -40,9 +41,10 @@ var exitCodes = []exitCode{
 	{exitUsage, "wrong usage: an unknown flag, a bad value, a source or target that cannot be used; nothing was done"},
 	{exitSource, "the source vanished, was replaced or was unmounted; nothing was deleted on any target"},
 	{exitUnsupported, "not supported: this release does not have the face or the action that was asked for"},
+	{exitNoAnswer, "no running lockstep answers on the control socket"},
 	{exitFailed, "the mirror could not go on: the system refused something that it cannot do without"},
 	{exitInterrupted, "`--once`, `--dry-run` or the demo was stopped by a signal before it was done"},
-	{exitOutOfStep, "`--once` ended with paths or targets that are not in step, every target of a mirror refused for good, or the demo found a difference"},
+	{exitOutOfStep, "`--once` ended with paths or targets that are not in step, every target of a mirror refused for good, `flush` found a target behind, or the demo found a difference"},
 	{exitMaxDelete, "`--once` would have removed more than `--max-delete` allows; nothing was deleted"},
 	{exitSIGHUP, "a second signal, SIGHUP, ended it at once"},
 	{exitSIGINT, "a second signal, SIGINT, ended it at once"},
@@ -76,6 +78,9 @@ func (e hintedError) Unwrap() error { return e.err }
 // errInterrupted says that a signal came before the work was done.
 var errInterrupted = errors.New("stopped by a signal before it was done")
 
+// errNoAnswer says that nobody serves the control socket.
+var errNoAnswer = errors.New("no lockstep answers")
+
 // codeOf is the exit code for what a command returned.
 func codeOf(err error) int {
 	var usage usageError
@@ -90,6 +95,8 @@ func codeOf(err error) int {
 		return exitMaxDelete
 	case errors.Is(err, mirror.ErrOutOfStep), errors.Is(err, errDifferent):
 		return exitOutOfStep
+	case errors.Is(err, errNoAnswer):
+		return exitNoAnswer
 	case errors.Is(err, errInterrupted):
 		return exitInterrupted
 	}

@@ -129,7 +129,7 @@ type stateRecord struct {
 
 type targetState struct {
 	Target  string     `json:"target" doc:"the target as typed"`
-	State   string     `json:"state" doc:"connecting, first pass, in step, behind, failing, stopped or waiting"`
+	State   string     `json:"state" doc:"connecting, first pass, in step, behind, failing, stopped, waiting or paused"`
 	Since   time.Time  `json:"since" doc:"when it came into this state"`
 	Behind  int        `json:"behind" doc:"paths not acknowledged"`
 	Failing int        `json:"failing" doc:"of these, paths that failed and wait"`
@@ -169,11 +169,14 @@ func pathKeysOf(p tree.Path) pathKeys {
 	return pathKeys{Base64: base64.StdEncoding.EncodeToString([]byte(p))}
 }
 
-// jsonEvents lists the events with an example of their object.
-var jsonEvents = []struct {
+// jsonEvent is an event with an example of its object.
+type jsonEvent struct {
 	event, meaning string
 	object         any
-}{
+}
+
+// jsonEvents lists the events.
+var jsonEvents = append([]jsonEvent{
 	{"watching", "every directory of the source is watched", watchingRecord{}},
 	{"progress", "a first pass is running; at most every 5 s", progressRecord{}},
 	{"in-step", "a target's first pass is done and nothing is pending", inStepRecord{}},
@@ -190,7 +193,7 @@ var jsonEvents = []struct {
 	{"lost-lines", "lines were left out", lostRecord{}},
 	{"state", "the answer to SIGUSR1", stateRecord{}},
 	{"error", "the command ends with an error", errorRecord{}},
-}
+}, opsEvents...)
 
 // jsonKey is one documented key.
 type jsonKey struct{ name, meaning string }
@@ -200,20 +203,22 @@ type jsonKey struct{ name, meaning string }
 func jsonKeys(object any) []jsonKey { return tagKeys(reflect.TypeOf(object)) }
 
 // headKeys lists the keys that every object has.
-func headKeys() []jsonKey { return tagKeys(reflect.TypeFor[head]()) }
+func headKeys() []jsonKey {
+	return append(tagKeys(reflect.TypeFor[head]()), jsonKey{"mirror", "of what run prints: the mirror's name"})
+}
 
 func tagKeys(t reflect.Type) []jsonKey {
 	var keys []jsonKey
 	for i := range t.NumField() {
 		f := t.Field(i)
 		switch {
-		case f.Type == reflect.TypeFor[head]():
+		case f.Type == reflect.TypeFor[head]() || !f.IsExported() && !f.Anonymous:
 		case f.Anonymous:
 			keys = append(keys, tagKeys(f.Type)...)
 		default:
 			name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 			keys = append(keys, jsonKey{name, f.Tag.Get("doc")})
-			if f.Type.Kind() == reflect.Slice {
+			if f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct {
 				for _, k := range tagKeys(f.Type.Elem()) {
 					keys = append(keys, jsonKey{name + "[]." + k.name, k.meaning})
 				}

@@ -3,6 +3,7 @@ package lockstep
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"sync"
 	"syscall"
 	"time"
@@ -23,7 +24,8 @@ const statusEvery = 200 * time.Millisecond
 type reporter struct {
 	console *console
 	json    bool
-	quiet   bool // failures only
+	quiet   bool   // failures only
+	mirror  string // with several mirrors: the name of this one, said with everything
 	onEPIPE func()
 
 	mu    sync.Mutex
@@ -40,7 +42,12 @@ type reporter struct {
 
 // startReporter starts the printing goroutine; close ends it.
 func startReporter(c *console, b *board, jsonLines, quiet bool, onEPIPE func()) *reporter {
-	r := &reporter{console: c, json: jsonLines, quiet: quiet, onEPIPE: onEPIPE, board: b,
+	return startReporterOf("", c, b, jsonLines, quiet, onEPIPE)
+}
+
+// startReporterOf starts the reporter of one of several mirrors.
+func startReporterOf(mirror string, c *console, b *board, jsonLines, quiet bool, onEPIPE func()) *reporter {
+	r := &reporter{mirror: mirror, console: c, json: jsonLines, quiet: quiet, onEPIPE: onEPIPE, board: b,
 		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	go r.run()
 	return r
@@ -167,8 +174,11 @@ func (r *reporter) show(m message) {
 		return
 	}
 	if r.json {
-		r.console.object(m.object)
+		r.console.objectOf(r.mirror, m.object)
 		return
+	}
+	if r.mirror != "" && m.text != "" {
+		m.text = r.mirror + ": " + m.text
 	}
 	switch {
 	case m.text == "":
@@ -185,11 +195,18 @@ func (r *reporter) show(m message) {
 }
 
 // object writes one line of JSON.
-func (c *console) object(v any) {
+func (c *console) object(v any) { c.objectOf("", v) }
+
+// objectOf writes one line of JSON about a mirror, which is named first.
+func (c *console) objectOf(mirror string, v any) {
 	line, err := json.Marshal(v)
 	if err != nil {
 		c.errorf("--json: %v", err)
 		return
 	}
-	c.write(c.out, string(line))
+	text := string(line)
+	if mirror != "" {
+		text = fmt.Sprintf("{%q:%q,", "mirror", mirror) + text[1:]
+	}
+	c.write(c.out, text)
 }

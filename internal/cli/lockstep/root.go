@@ -70,7 +70,9 @@ ssh. Every change is on its way as soon as its file is closed.`,
 	cobra.AddTemplateFunc("wrapped", func(f *pflag.FlagSet) string { return f.FlagUsagesWrapped(a.console.width()) })
 	root.SetUsageTemplate(strings.NewReplacer(".LocalFlags.FlagUsages", "wrapped .LocalFlags").Replace(root.UsageTemplate()))
 	cobra.EnableCommandSorting = false
-	root.AddCommand(a.mirror(), a.demo(), a.versionCommand(), a.completion(), exitTopic(), jsonTopic(), formatTopic())
+	root.AddCommand(a.mirror(), a.demo(), a.daemonCommand())
+	root.AddCommand(a.opsCommands()...)
+	root.AddCommand(a.versionCommand(), a.completion(), exitTopic(), jsonTopic(), formatTopic())
 	root.SetHelpCommand(a.help(root))
 	return root
 }

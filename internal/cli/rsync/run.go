@@ -16,6 +16,7 @@ import (
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/session"
+	"lockstep/internal/rsync/wire"
 )
 
 // where is what lines about the exit code name as their place.
@@ -96,23 +97,23 @@ func (c *Command) show(set *option.Set) int {
 	if set.Show != option.ShowUsage {
 		return 0
 	}
-	role := "client"
-	if set.Server {
-		role = "server"
-	}
-	fmt.Fprintln(c.Err, output.ExitLine(exitSyntax, where, role))
+	fmt.Fprintln(c.Err, output.ExitLine(exitSyntax, where, roleOf(set)))
 	return exitSyntax
+}
+
+// roleOf is who speaks before it is clear which way files go.
+func roleOf(set *option.Set) string {
+	if set.Server {
+		return "server"
+	}
+	return "client"
 }
 
 // checkMethods refuses names of checksums and compression that this build does
 // not have.
 func checkMethods(set *option.Set) error {
-	role := "client"
-	if set.Server {
-		role = "server"
-	}
 	unknown := func(what, name string) error {
-		return &option.Error{Code: exitUnsupported, Text: fmt.Sprintf("unknown %s name: %s", what, name), Role: role}
+		return &option.Error{Code: exitUnsupported, Text: fmt.Sprintf("unknown %s name: %s", what, name), Role: roleOf(set)}
 	}
 	if choice := set.ChecksumChoice; choice != "" {
 		transfer, list, two := strings.Cut(choice, ",")
@@ -139,9 +140,36 @@ func knownChecksum(name string) bool {
 
 // serve is the other end of somebody's command.
 func (c *Command) serve(ctx context.Context, set *option.Set) int {
-	server := &session.Server{Opt: set, Words: c.Words, In: c.In, Out: c.Out, Stderr: c.Err, Getenv: c.Getenv}
-	_, err := server.Run(ctx)
-	return session.ExitCode(err)
+	var file io.Closer
+	var talk output.Talk
+	server := &session.Server{
+		Opt: set, Words: c.Words, In: c.In, Out: c.Out, Stderr: c.Err, Getenv: c.Getenv,
+		Log: func(opt *option.Set) output.Talk {
+			log, opened := c.openLog(opt)
+			if log == nil {
+				return nil
+			}
+			file, talk = opened, output.NewPrinter(output.Config{Opt: opt, Log: log})
+			return talk
+		},
+	}
+	stats, err := server.Run(ctx)
+	if talk != nil && stats != nil && err == nil {
+		talk.Text(wire.CodeLog, stats.LogLine())
+	}
+	return closed(file, session.ExitCode(err))
+}
+
+// closed closes a file, if there is one, and returns the exit code: that of the
+// run, unless it went well and the file did not.
+func closed(file io.Closer, code int) int {
+	if file == nil {
+		return code
+	}
+	if err := file.Close(); err != nil && code == 0 {
+		return exitDiagnostics
+	}
+	return code
 }
 
 // transfer is a client's run.
@@ -169,12 +197,7 @@ func (c *Command) transfer(ctx context.Context, set *option.Set) int {
 	if err := printer.Close(); err != nil && code == 0 {
 		code = exitDiagnostics
 	}
-	if file != nil {
-		if err := file.Close(); err != nil && code == 0 {
-			code = exitDiagnostics
-		}
-	}
-	return code
+	return closed(file, code)
 }
 
 // openLog opens --log-file. One that cannot be opened is said, and done without.
@@ -185,7 +208,7 @@ func (c *Command) openLog(set *option.Set) (*output.Log, io.Closer) {
 	operator := walk.Operator{Insecure: set.InsecureLinks, Confine: set.ConfineRoot}
 	file, err := operator.Open(set.LogFile, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_APPEND, 0o666)
 	if err != nil {
-		fmt.Fprintf(c.Err, "rsync: [client] failed to open log-file %s: %s\nIgnoring \"log file\" setting.\n",
+		fmt.Fprintf(c.Err, "rsync: [%s] failed to open log-file %s: %s\nIgnoring \"log file\" setting.\n", roleOf(set),
 			output.Escape(nil, set.LogFile, charset(c.Getenv)), strerror(err))
 		return nil, nil
 	}

@@ -139,69 +139,86 @@ func retry(open func() (int, error)) (fd int, err error) {
 // climb resolves name component by component. Each directory is held while the
 // next is looked up, so that nothing that was checked can be exchanged.
 func (o Operator) climb(name string, flags int, mode uint32) (int, error) {
-	at, links := -1, 0
-	defer func() {
-		if at >= 0 {
-			_ = unix.Close(at)
-		}
-	}()
-	move := func(fd int) {
-		if at >= 0 {
-			_ = unix.Close(at)
-		}
-		at = fd
-	}
+	c := climber{at: -1, flags: flags, mode: mode}
+	defer func() { c.move(-1) }()
 	for {
 		if strings.HasPrefix(name, "/") {
 			fd, err := retry(func() (int, error) { return unix.Open("/", openPath, 0) })
 			if err != nil {
 				return -1, err
 			}
-			move(fd)
+			c.move(fd)
 		}
-		part, rest := firstOf(name)
-		from := at
+		from := c.at
 		if from < 0 {
 			from = o.base()
 		}
-		last := strings.Trim(rest, "/") == ""
-		if last && rest == "" && flags&unix.O_NOFOLLOW != 0 {
-			return retry(func() (int, error) { return unix.Openat(from, part, flags, mode) })
+		rest, fd, err := c.step(from, name)
+		if err != nil || rest == "" {
+			return fd, err
 		}
-		fd, err := retry(func() (int, error) {
-			return unix.Openat(from, part, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		})
-		if err == syscall.ENOENT && last && flags&unix.O_CREAT != 0 {
-			return retry(func() (int, error) { return unix.Openat(from, part, flags|unix.O_NOFOLLOW, mode) })
-		}
-		if err != nil {
-			return -1, err
-		}
-		target, err := trustedLink(fd)
-		switch {
-		case err != nil:
-			_ = unix.Close(fd)
-			return -1, err
-		case target != "":
-			_ = unix.Close(fd)
-			if links++; links > maxLinks {
-				return -1, syscall.ELOOP
-			}
-			name = target
-			if rest != "" {
-				name = target + "/" + rest
-			}
-		case last:
-			_ = unix.Close(fd)
-			if rest != "" {
-				flags |= unix.O_DIRECTORY
-			}
-			return retry(func() (int, error) { return unix.Openat(from, part, flags|unix.O_NOFOLLOW, mode) })
-		default:
-			move(fd)
-			name = rest
-		}
+		name = rest
 	}
+}
+
+// climber is a climb under way.
+type climber struct {
+	at    int // the directory reached; -1 is where it began
+	links int // symlinks followed
+	flags int
+	mode  uint32
+}
+
+func (c *climber) move(fd int) {
+	if c.at >= 0 {
+		_ = unix.Close(c.at)
+	}
+	c.at = fd
+}
+
+// step looks up the first component of name in directory from. It gives the name
+// that remains, or, if that is empty, what was opened in the end.
+func (c *climber) step(from int, name string) (remains string, fd int, err error) {
+	part, rest := firstOf(name)
+	end := func(flags int) (string, int, error) {
+		fd, err := retry(func() (int, error) { return unix.Openat(from, part, flags|unix.O_NOFOLLOW, c.mode) })
+		return "", fd, err
+	}
+	last := strings.Trim(rest, "/") == ""
+	if last && rest == "" && c.flags&unix.O_NOFOLLOW != 0 {
+		return end(c.flags)
+	}
+	fd, err = retry(func() (int, error) {
+		return unix.Openat(from, part, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	})
+	switch {
+	case err == syscall.ENOENT && last && c.flags&unix.O_CREAT != 0:
+		return end(c.flags)
+	case err != nil:
+		return "", -1, err
+	}
+	target, err := trustedLink(fd)
+	if err == nil && target == "" && !last {
+		c.move(fd)
+		return rest, -1, nil
+	}
+	_ = unix.Close(fd)
+	switch {
+	case err != nil:
+		return "", -1, err
+	case target == "":
+		if rest != "" {
+			c.flags |= unix.O_DIRECTORY
+		}
+		return end(c.flags)
+	}
+	if c.links++; c.links > maxLinks {
+		return "", -1, syscall.ELOOP
+	}
+	if rest != "" {
+		target += "/" + rest
+	}
+	return target, -1, nil
 }
 
 // firstOf cuts name after its first component; "." stands for none. rest is

@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -148,4 +149,16 @@ func (m *Mirror) Explain(ctx context.Context, p tree.Path) (x Explanation, err e
 		}
 	})
 	return x, err
+}
+
+// Alive reports whether the owner answers before ctx ends. A mirror that is
+// still arming its source, or has ended, has none and counts as alive.
+func (m *Mirror) Alive(ctx context.Context) bool {
+	select {
+	case <-m.owned:
+	default:
+		return true
+	}
+	err := m.ask(ctx, func() {})
+	return err == nil || errors.Is(err, ErrEnded)
 }

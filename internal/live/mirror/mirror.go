@@ -20,7 +20,8 @@ type Mirror struct {
 	src     target.Source
 	targets []*slot
 	states  chan chan State
-	asks    chan func() // carried out by the owner, see ask
+	asks    chan func()   // carried out by the owner, see ask
+	owned   chan struct{} // closed when the owner begins
 	ended   chan struct{}
 
 	// What follows belongs to the owner goroutine.
@@ -72,6 +73,7 @@ func New(cfg Config) (*Mirror, error) {
 		src:      target.Source{Dir: cfg.Source, Pin: root.Inode()},
 		states:   make(chan chan State),
 		asks:     make(chan func()),
+		owned:    make(chan struct{}),
 		ended:    make(chan struct{}),
 		set:      change.NewSet(cfg.eventSet()),
 		index:    newIndex(),
@@ -119,6 +121,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 	if !m.cfg.Once {
 		m.scan(ctx)
 	}
+	close(m.owned)
 	err := m.own(ctx)
 	cancel()
 	for _, s := range m.targets {

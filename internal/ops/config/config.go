@@ -22,6 +22,8 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/pelletier/go-toml/v2"
+
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
@@ -179,4 +181,25 @@ func (s *Settings) rate() (int, error) {
 		return 0, nil
 	}
 	return ParseRate(s.BwLimit)
+}
+
+// ControlOf is the control socket that the file called name sets, "" if it sets
+// none or cannot be read. Nothing else of it has to be right.
+func ControlOf(name string) string {
+	f, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	data, err := readBounded(f, maxFile)
+	if err != nil {
+		return ""
+	}
+	var c struct {
+		Control string `toml:"control"`
+	}
+	if toml.Unmarshal(data, &c) != nil {
+		return ""
+	}
+	return c.Control
 }

@@ -92,7 +92,7 @@ func TestMistakesAreNamed(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"a misspelt key":                {"[mirror.a]\n" + good + "exlude = ['x']", "line 4: unknown key mirror.a.exlude: did you mean exclude?"},
 		"a dash for an underscore":      {"[mirror.a]\n" + good + "max-delete = 1", "did you mean max_delete?"},
-		"a misspelt table":              {"[mirrors.a]\n" + good, "unknown key mirrors: did you mean mirror?"},
+		"a misspelt table":              {"[mirrors.a]\n" + good, "unknown key mirrors.a: did you mean mirror?"},
 		"a setting outside of tables":   {"compress = true\n[mirror.a]\n" + good, "belongs into [defaults] or [mirror.NAME]"},
 		"a password":                    {"[mirror.a]\n" + good + "password = 'x'", "name a file that holds one with password_file"},
 		"a password in a target":        {"[mirror.a]\nsource='/s'\ntargets=['rsync://u:p@h/m']", "passwords are not written here"},

@@ -172,9 +172,9 @@ func unknownKey(key []string) string {
 	if strings.EqualFold(last, "password") || strings.EqualFold(last, "secret") {
 		return text + ": passwords are not written here; name a file that holds one with password_file"
 	}
-	known := topKeys()
-	if len(key) > 1 {
-		known = Keys()
+	known := Keys()
+	if !slices.Contains(topKeys(), key[0]) {
+		known, last = topKeys(), key[0]
 	}
 	if near := nearest(last, known); near != "" {
 		return text + ": did you mean " + near + "?"

@@ -16,8 +16,9 @@ import (
 // maxName bounds the name of a mirror.
 const maxName = 64
 
-// maxSocket is the longest path that a unix socket may have (unix(7)).
-const maxSocket = 107
+// maxSocket is the longest path of a control socket, in bytes: a unix socket's
+// path may have 107 (unix(7)), and it is made under a longer name.
+const maxSocket = 90
 
 // validate checks everything that can be checked without looking at sources
 // and targets. Errors name the table and the key.

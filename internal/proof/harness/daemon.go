@@ -27,6 +27,7 @@ type DaemonConfig struct {
 	Listen string   // host:port, 127.0.0.1 and a free port by default
 	Global []string // more lines for the global section
 	Lines  []string // more lines for the module's section
+	Other  []string // whole sections of further modules, at the end
 	NoAuth bool     // leave the user and password out
 }
 
@@ -103,7 +104,7 @@ func (d *Daemon) files() error {
 	if !d.NoAuth {
 		lines = append(lines, "auth users = "+User, "secrets file = "+secrets)
 	}
-	text := fmt.Sprintf(config, d.Dir, strings.Join(d.Global, "\n"), d.Module, d.Path, "127.0.0.0/8", strings.Join(lines, "\n"))
+	text := fmt.Sprintf(config, d.Dir, strings.Join(d.Global, "\n"), d.Module, d.Path, "127.0.0.0/8", strings.Join(append(lines, d.Other...), "\n"))
 	return errors.Join(
 		os.WriteFile(filepath.Join(d.Dir, "rsyncd.conf"), []byte(text), 0o644),
 		os.WriteFile(secrets, []byte(User+":"+Password+"\n"), 0o600),

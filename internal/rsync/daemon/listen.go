@@ -27,28 +27,33 @@ type Endpoint struct {
 	Sockopts string
 }
 
-// Listen opens the listeners. port is the one they got.
-func Listen(c *conf.Config, e Endpoint) (listeners []net.Listener, port int, err error) {
+// Listen opens the listeners.
+func Listen(c *conf.Config, e Endpoint) ([]net.Listener, error) {
 	env := conf.Env(os.LookupEnv)
 	network := map[int]string{4: "tcp4", 6: "tcp6"}[e.IPv]
 	address := cmp.Or(e.Address, c.Global.Text(conf.Address, env))
-	port = cmp.Or(e.Port, c.Global.Int(conf.Port), DefaultPort)
+	port := cmp.Or(e.Port, c.Global.Int(conf.Port), DefaultPort)
 	options, err := parseSockopts(cmp.Or(e.Sockopts, c.Global.Text(conf.SocketOptions, env)))
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return options.apply(raw) }}
 	l, err := config.Listen(context.Background(), cmp.Or(network, "tcp"), net.JoinHostPort(address, strconv.Itoa(port)))
 	if err != nil {
-		return nil, 0, fmt.Errorf("unable to bind any inbound sockets on port %d: %w", port, err)
-	}
-	if a, ok := l.Addr().(*net.TCPAddr); ok {
-		port = a.Port
+		return nil, fmt.Errorf("unable to bind any inbound sockets on port %d: %w", port, err)
 	}
 	if raw, err := l.(*net.TCPListener).SyscallConn(); err == nil {
 		_ = raw.Control(func(fd uintptr) { _ = unix.Listen(int(fd), c.Global.Int(conf.ListenBacklog)) })
 	}
-	return []net.Listener{l}, port, nil
+	return []net.Listener{l}, nil
+}
+
+// portOf is where a listener listens, 0 if it has no port.
+func portOf(l net.Listener) int {
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
 }
 
 // Inherited are the listeners that systemd hands over, none if it does not.

@@ -122,7 +122,7 @@ type transferTalk struct {
 	format  *output.Format // of transferred files; nil logs none
 	scene   output.Scene
 
-	below   func() string  // the directory that files arrive in; nil at a sender
+	below func() string // the directory that files arrive in; nil at a sender
 
 	mu     sync.Mutex
 	totals Totals

@@ -92,3 +92,16 @@ func (m *Module) forbids(opt *option.Set) error {
 	}
 	return nil
 }
+
+// judgeChmods reports what is wrong with changes of modes.
+func judgeChmods(changes ...string) error {
+	for _, change := range changes {
+		if change == "" {
+			continue
+		}
+		if _, err := option.ParseChmod([]string{change}, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"lockstep/internal/rsync/daemon/conf"
-	"lockstep/internal/rsync/output"
 )
 
 // Options are what a daemon is started with.
@@ -311,9 +310,4 @@ func (s *Server) forgive(address string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.failures, address)
-}
-
-// Starting is the line about a daemon that begins to listen.
-func Starting(port int) string {
-	return fmt.Sprintf("rsyncd version %s starting, listening on port %d", output.Version, port)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/rsync/daemon/conf"
+	"lockstep/internal/rsync/output"
 )
 
 // Start is a daemon that is about to run.
@@ -32,9 +33,8 @@ func (s *Start) Run(ctx, transfers context.Context) error {
 		return err
 	}
 	listeners, err := Inherited()
-	port := 0
 	if err == nil && len(listeners) == 0 {
-		listeners, port, err = Listen(c, s.Endpoint)
+		listeners, err = Listen(c, s.Endpoint)
 	}
 	if err != nil {
 		log.Line(err.Error())
@@ -52,7 +52,8 @@ func (s *Start) Run(ctx, transfers context.Context) error {
 		log.Line(err.Error())
 		return err
 	}
-	log.Line(Starting(port))
+	port := portOf(listeners[0])
+	log.linef("rsyncd version %s starting, listening on port %d", output.Version, port)
 	if s.Ready != nil {
 		s.Ready(port)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -23,7 +24,8 @@ type visit struct {
 	greeting greeting
 	early    []byte
 	user     string
-	pass     *pass // of those that may wait; nil once the client is trusted
+	relayed  *net.UnixConn // to the process of the transfer, if it cannot have the connection itself
+	pass     *pass         // of those that may wait; nil once the client is trusted
 }
 
 // host is the peer's name as the global part of the configuration wants it.

@@ -63,7 +63,11 @@ func (v *visit) apart(ctx context.Context, m *Module, client Client, before func
 		return failed, refused("fork", "fork failed", "start a process for module %s: %v", m.Name, err)
 	}
 	defer control.Close()
-	v.conn.Close() // it is the child's from here on
+	if v.relayed == nil {
+		v.conn.Close() // it is the child's from here on
+	} else {
+		defer relay(v.conn.stream, v.relayed)()
+	}
 	stop := context.AfterFunc(ctx, func() { _ = child.Process.Signal(syscall.SIGTERM) })
 	defer stop()
 	task := Task{Module: m, Client: client, Log: v.log.LogTo, HasLog: v.log.file != nil, Before: before != nil, Early: early}
@@ -119,7 +123,7 @@ func (v *visit) spawn(ctx context.Context, m *Module) (*exec.Cmd, *net.UnixConn,
 		return nil, nil, err
 	}
 	defer theirs.Close()
-	file, err := fileOf(v.conn.stream)
+	file, relayed, err := fileOf(v.conn.stream)
 	if err != nil {
 		mine.Close()
 		return nil, nil, err
@@ -142,6 +146,7 @@ func (v *visit) spawn(ctx context.Context, m *Module) (*exec.Cmd, *net.UnixConn,
 		mine.Close()
 		return nil, nil, err
 	}
+	v.relayed = relayed
 	return cmd, mine, nil
 }
 
@@ -175,13 +180,34 @@ func socketPair() (*net.UnixConn, *os.File, error) {
 	return c.(*net.UnixConn), theirs, nil
 }
 
-// fileOf is a further descriptor of a connection.
-func fileOf(s stream) (*os.File, error) {
-	f, ok := s.(interface{ File() (*os.File, error) })
-	if !ok {
-		return nil, fmt.Errorf("%T has no descriptor", s)
+// fileOf is a further descriptor of a connection. One that has none is to be
+// relayed to the other end of a socket.
+func fileOf(s stream) (file *os.File, relayed *net.UnixConn, err error) {
+	if f, ok := s.(interface{ File() (*os.File, error) }); ok {
+		file, err = f.File()
+		return file, nil, err
 	}
-	return f.File()
+	relayed, file, err = socketPair()
+	return file, relayed, err
+}
+
+// relay passes everything on between a connection and a socket. The function
+// that it returns waits for what comes from the socket.
+func relay(s stream, to *net.UnixConn) (wait func()) {
+	done := make(chan struct{})
+	go func() { // ends with the connection
+		_, _ = io.Copy(to, s)
+		_ = to.CloseWrite()
+	}()
+	go func() {
+		defer close(done)
+		_, _ = io.Copy(s, to)
+	}()
+	return func() {
+		<-done
+		to.Close()
+		s.Close()
+	}
 }
 
 // Work runs the transfer that this process was started for, if it was, and tells

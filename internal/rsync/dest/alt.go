@@ -3,6 +3,7 @@ package dest
 import (
 	"errors"
 	"io/fs"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -85,7 +86,7 @@ func (o *opener) openAlts() {
 		dir := o.dirOf(name, apply.Options{KeepModes: true})
 		d.alts = append(d.alts, &alternate{name: name, root: dir.root})
 		switch {
-		case dir.err == nil:
+		case dir.err == nil, d.root == nil && !strings.HasPrefix(name, "/"):
 		case errors.As(dir.err, new(walk.UntrustedLink)):
 			d.refusal(dir.err)
 		case errnoOf(dir.err) == syscall.ENOTDIR:
@@ -152,12 +153,12 @@ func (d *Dest) statAlt(alt int, p tree.Path, asDir bool) Found {
 func (d *Dest) lookIn(root *apply.Root, p tree.Path, asDir bool) (Found, error) {
 	at, err := root.Hold(p)
 	if err != nil {
-		return nothing(err)
+		return d.nothing(err)
 	}
 	defer at.Release()
 	found, err := d.lookAt(at, asDir)
 	if err != nil {
-		return nothing(err)
+		return d.nothing(err)
 	}
 	found.root, found.path = root, p
 	return found, nil

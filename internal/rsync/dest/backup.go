@@ -14,16 +14,19 @@ import (
 )
 
 // openBackups opens --backup-dir, which may be made later.
-func (o *opener) openBackups() {
+func (o *opener) openBackups() error {
 	d := o.d
 	if !d.opt.Backup {
-		return
+		return nil
 	}
 	d.suffix = d.opt.Suffix
 	if d.opt.BackupDir == "" {
-		return
+		return nil
 	}
 	d.backups = o.dirOf(d.opt.BackupDir, treeOptions())
+	if errnoOf(d.backups.err) == syscall.ENOTDIR && o.exists(d.opt.BackupDir) == nil {
+		return &Error{Code: exitSyntax, Text: "The backup-dir is not a directory: " + d.opt.BackupDir, Err: d.backups.err}
+	}
 	if d.opt.Info[option.InfoBackup] > 0 {
 		fresh := ""
 		if missing(d.backups.err) {
@@ -31,6 +34,7 @@ func (o *opener) openBackups() {
 		}
 		d.say(wire.CodeInfo, "%sbackup_dir is %s", fresh, d.opt.BackupDir)
 	}
+	return nil
 }
 
 // aside says how something gets out of the way of what is to come.
@@ -44,20 +48,15 @@ const (
 
 // BackupCopy makes the backup of regular file p, which is about to be updated in
 // place: a copy (rsync-transfer 4.10). Everything else that replaces or removes
-// something makes the backup itself. done is false without --backup. An *Error
-// ends the run, and was not told.
+// something makes the backup itself. done is false without --backup. Trouble was
+// told.
 func (d *Dest) BackupCopy(p tree.Path, have tree.Meta) (done bool, err error) {
 	return d.backup(p, have, toUpdate)
 }
 
-// Backup is BackupCopy.
-func (d *Dest) Backup(p tree.Path, have tree.Meta, _ bool) (done bool, err error) {
-	return d.BackupCopy(p, have)
-}
-
 // backup puts what is at p aside. done is false if there is nothing to be done:
 // without --backup, for directories, and for the deletion of what is a backup
-// itself.
+// itself. Trouble was told; but the receiver's ends the run: it is an *Error.
 func (d *Dest) backup(p tree.Path, have tree.Meta, how aside) (done bool, err error) {
 	switch {
 	case !d.opt.Backup || have.IsDir() || !have.Exists():
@@ -75,15 +74,51 @@ func (d *Dest) backup(p tree.Path, have tree.Meta, how aside) (done bool, err er
 			return false, nil
 		}
 		if err != nil {
-			d.refusal(err)
-			text := fmt.Sprintf(`keep_backup failed: %s -> "%s"`, d.FullName(p), name)
-			return false, &Error{Code: exitFile, Text: message(d.role, text, err), Err: err}
+			return false, d.noBackup(p, name, err)
 		}
 	}
 	if d.opt.Info[option.InfoBackup] > 0 {
 		d.say(wire.CodeInfo, "backed up %s to %s", string(p), name)
 	}
 	return true, nil
+}
+
+// inTheWay is what stands where a backup goes and can't be removed.
+type inTheWay struct {
+	kind tree.Kind
+	err  error
+}
+
+func (w *inTheWay) Error() string { return "in the way: " + w.err.Error() }
+func (w *inTheWay) Unwrap() error { return w.err }
+
+// noBackup deals with the failure of a backup of p that was to be called name.
+func (d *Dest) noBackup(p tree.Path, name string, err error) error {
+	text := message(d.role, fmt.Sprintf(`keep_backup failed: %s -> "%s"`, d.FullName(p), name), err)
+	if w := new(inTheWay); errors.As(err, &w) {
+		text = "could not make way for backup " + kindName(w.kind) + ": " + name
+	}
+	d.refusal(err)
+	if d.role == receiving {
+		return &Error{Code: exitFile, Text: text, Err: err}
+	}
+	d.say(wire.CodeErrorXfer, "%s", text)
+	return err
+}
+
+// kindName is what messages call an item of that kind.
+func kindName(k tree.Kind) string {
+	switch {
+	case k == tree.Dir:
+		return "directory"
+	case k == tree.Symlink:
+		return "symlink"
+	case k.IsDevice():
+		return "device file"
+	case k.IsSpecial():
+		return "special file"
+	}
+	return "regular file"
 }
 
 // gone reports whether nothing is at p.
@@ -167,7 +202,7 @@ func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
 		attrs, _ := original.Xattrs()
 		for _, x := range attrs {
 			acl := x.Name == accessACL || x.Name == defaultACL
-			if acl && d.opt.ACLs || !acl && (d.opt.Xattrs > 0 || d.me.fake) {
+			if acl && d.opt.ACLs || !acl && (d.opt.Xattrs > 0 && !m.IsDir() || d.me.fake) {
 				_ = o.Setxattr(x.Name, x.Value)
 			}
 		}
@@ -175,8 +210,12 @@ func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
 	if times {
 		_ = o.SetTimes(&m.Mtime, nil)
 	}
+	perm := m.Perm
+	if now, err := o.Stat(); err == nil && m.IsDir() && !d.opt.Perms {
+		perm |= now.Perm & setGIDBit // inherited
+	}
 	if m.Kind != tree.Symlink {
-		_ = o.Chmod(m.Perm)
+		_ = o.Chmod(perm)
 	}
 }
 
@@ -229,12 +268,9 @@ func putAside(from, to apply.Object, how aside) error {
 // clearBackup removes what stands where a backup goes.
 func (d *Dest) clearBackup(root *apply.Root, p tree.Path) error {
 	m, err := root.Reader().Lstat(p)
-	if err != nil || !m.IsDir() {
-		if err == nil {
-			err = root.Remove(p)
-		}
+	if err != nil {
 		if errors.Is(err, syscall.ENOENT) {
-			return nil
+			err = nil
 		}
 		return err
 	}
@@ -242,8 +278,11 @@ func (d *Dest) clearBackup(root *apply.Root, p tree.Path) error {
 	if root != d.root {
 		prefix = strings.TrimSuffix(d.opt.BackupDir, "/") + "/"
 	}
-	r := &remover{d: d, root: root, prefix: prefix, how: Removal{MakeRoom: "backup"}, all: true}
-	return r.remove(p, m)
+	r := &remover{d: d, root: root, prefix: prefix, how: Removal{MakeRoom: "backup"}, all: true, final: true}
+	if err := r.remove(p, m); err != nil {
+		return &inTheWay{m.Kind, err}
+	}
+	return nil
 }
 
 // copyAside makes a backup where a link or a rename is not possible.

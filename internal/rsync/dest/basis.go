@@ -22,6 +22,7 @@ func sortByIndex(files []*flist.File) {
 // *Error says that the peer may not ask for it; any other that there is no
 // such regular file. Trouble is not told.
 func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error) {
+	b = d.meant(f, b)
 	p := d.Path(f)
 	alt, fuzzy, inAlt := isAlt(b)
 	switch {
@@ -57,6 +58,21 @@ func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error
 		return openDevice(root, p)
 	}
 	return root.Reader().Open(p)
+}
+
+// itemsFrom is the protocol from which requests tell their basis.
+const itemsFrom = 29
+
+// meant is the basis that a request means: below itemsFrom it can't say that it
+// is the partial file, which is taken if there is one.
+func (d *Dest) meant(f *flist.File, b wire.Basis) wire.Basis {
+	if d.p.Protocol >= itemsFrom || b != wire.BasisFile || d.holding == "" {
+		return b
+	}
+	if part, err := d.StatPartial(f); err != nil || !part.Exists() {
+		return b
+	}
+	return wire.BasisPartial
 }
 
 // basisFound is what the basis of a transfer is.
@@ -97,7 +113,8 @@ func openDevice(root *apply.Root, p tree.Path) (f *os.File, err error) {
 	return f, err
 }
 
-// harmless reduces a name from the peer to a relative one without "..".
+// harmless reduces a name from the peer to a relative one without ".."; "" if
+// it can't be one.
 func harmless(name string) string {
 	var parts []string
 	for part := range strings.SplitSeq(name, "/") {
@@ -105,5 +122,8 @@ func harmless(name string) string {
 			parts = append(parts, part)
 		}
 	}
-	return strings.Join(parts, "/")
+	if p := tree.Path(strings.Join(parts, "/")); p.Valid() {
+		return string(p)
+	}
+	return ""
 }

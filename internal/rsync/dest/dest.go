@@ -36,6 +36,7 @@ type Module struct {
 	Name  string // messages have " (in NAME)" after the names of files
 	Dir   string // absolute; all names start there, and none leads out
 	Munge bool   // symlinks are munged
+	Tame  bool   // else, their targets are cut where they would lead out
 }
 
 // Dest is the destination of one transfer, as one of the roles sees it.
@@ -80,6 +81,9 @@ type place struct {
 		files []*flist.File
 	}
 }
+
+// receiving is the role for which a backup that fails ends the run.
+const receiving = "receiver"
 
 // As gives a view for a role, "generator" or "receiver", which is in its
 // messages.

@@ -48,12 +48,12 @@ func (d *Dest) look(p tree.Path, asDir bool) (Found, error) {
 	}
 	h, err := d.root.Hold(p)
 	if err != nil {
-		return nothing(err)
+		return d.nothing(err)
 	}
 	defer h.Release()
 	have, err := d.lookAt(h, asDir)
 	if err != nil {
-		return nothing(err)
+		return d.nothing(err)
 	}
 	if have.Kind == tree.Symlink && asDir && d.opt.KeepDirlinks {
 		d.throughLink(p, &have)
@@ -61,9 +61,11 @@ func (d *Dest) look(p tree.Path, asDir bool) (Found, error) {
 	return have, nil
 }
 
-// nothing turns the errors that say so into a Found without anything.
-func nothing(err error) (Found, error) {
-	if missing(err) {
+// nothing turns the errors that say so into a Found without anything. That a
+// parent is no directory says so only where it would have been made one.
+func (d *Dest) nothing(err error) (Found, error) {
+	no := errnoOf(err)
+	if no == syscall.ENOENT || no == syscall.ENOTDIR && d.idle() {
 		return Found{}, nil
 	}
 	return Found{}, err
@@ -143,8 +145,16 @@ func (d *Dest) ReadDir(p tree.Path) ([]tree.Entry, error) {
 	if d.root == nil {
 		return nil, nil
 	}
-	return d.root.Reader().ReadDir(p)
+	entries, err := d.root.Reader().ReadDir(p)
+	if d.leadsOut(err) {
+		return nil, nil
+	}
+	return entries, err
 }
+
+// leadsOut reports whether err says that a symlink on the way leads out of the
+// tree, so that there is nothing to be deleted (-K).
+func (d *Dest) leadsOut(err error) bool { return d.opt.KeepDirlinks && errnoOf(err) == syscall.ELOOP }
 
 // Names appends the names in directory p of the destination to into, see
 // walk.Root.Names. Trouble is not told.
@@ -152,7 +162,11 @@ func (d *Dest) Names(p tree.Path, into []walk.Name) ([]walk.Name, error) {
 	if d.root == nil {
 		return into, nil
 	}
-	return d.root.Reader().Names(p, into)
+	names, err := d.root.Reader().Names(p, into)
+	if d.leadsOut(err) {
+		return into, nil
+	}
+	return names, err
 }
 
 // Folder is a directory of the destination whose handle is held for looking at
@@ -163,7 +177,8 @@ type Folder struct {
 	at  tree.Path
 }
 
-// Folder opens directory dir. One that does not exist is fs.ErrNotExist.
+// Folder opens directory dir. One that does not exist is fs.ErrNotExist; what is
+// no directory, or can't be reached, is another error.
 func (d *Dest) Folder(dir tree.Path) (*Folder, error) {
 	if d.root == nil {
 		return nil, fs.ErrNotExist
@@ -172,6 +187,9 @@ func (d *Dest) Folder(dir tree.Path) (*Folder, error) {
 		dir = tree.Root
 	}
 	held, err := d.root.Reader().Dir(dir)
+	if no := errnoOf(err); no == syscall.ELOOP || no == syscall.ENOTDIR && !d.idle() {
+		return nil, no // package walk takes these for fs.ErrNotExist
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -195,7 +213,7 @@ func (o *Folder) Stat(f *flist.File, into *Found) (err error) {
 	*into, err = o.d.lookAt(at, f.Meta.IsDir())
 	at.Release()
 	if err != nil {
-		*into, err = nothing(err)
+		*into, err = o.d.nothing(err)
 		return err
 	}
 	if into.Kind == tree.Symlink && f.Meta.IsDir() && o.d.opt.KeepDirlinks {

@@ -60,11 +60,15 @@ var messageCases = []messageCase{
 		set: func(o *option.Set) { o.LinkDest = []string{"no", "../s/a"} }, dst: "d", setup: "mkdir d"},
 	{name: "backups in a new directory", args: "-b --backup-dir=../b --info=backup", set: backupDir, dst: "d",
 		setup: "mkdir -p d/dir; echo old > d/a; echo old > d/dir/x"},
+	{name: "a backup directory that is none", args: "-b --backup-dir=../s/a", set: func(o *option.Set) { o.Backup, o.BackupDir, o.Suffix = true, "../s/a", "" },
+		dst: "d", setup: "mkdir d"},
 	{name: "backups in a directory that is there", args: "-b --backup-dir=../b --info=backup", set: backupDir, dst: "d", setup: "mkdir -p d b; echo old > d/a"},
 	{name: "backups in a dry run", args: "-nb --backup-dir=../b --info=backup --delete",
 		set: func(o *option.Set) { backupDir(o); o.DryRun, o.Delete = true, true }, dst: "d", setup: "mkdir -p d/gone; echo old > d/gone/1; ln -s old d/l; ln -s new s/l"},
 	{name: "a directory where a backup goes", args: "-b --backup-dir=../b --info=backup --delete",
 		set: func(o *option.Set) { backupDir(o); o.Delete = true }, dst: "d", setup: "mkdir -p d b/gone/x; touch d/gone"},
+	{name: "a directory with entries where a backup goes", args: "-b --info=backup", set: func(o *option.Set) { o.Backup, o.Info[option.InfoBackup] = true, 1 },
+		dst: "d", setup: "mkdir -p d/a~/x; touch d/a~/x/f; echo older > d/a"},
 	{name: "deletions", args: "--delete", set: func(o *option.Set) { o.Delete = true }, dst: "d", setup: "mkdir -p d/p/q/r; touch d/p/q/1 d/p/q/r/2 d/3; mkfifo d/4"},
 	{name: "limited deletions", args: "--delete --max-delete=1", set: func(o *option.Set) { o.Delete, o.MaxDelete = true, 1 }, dst: "d",
 		setup: "mkdir -p d/a/b/c; touch d/a/b/c/p d/a/b/q d/a/r; rm s/a"},
@@ -138,7 +142,7 @@ func TestMessagesAreThoseOfRsync(t *testing.T) {
 
 // telling are the lines to be compared, in order.
 func telling(lines []string) []string {
-	said := regexp.MustCompile(`^(\*deleting|cannot |could not|backed up|backup_dir|\(new\) backup_dir|created|rsync: \[|ERROR|refusing|--|The temp-dir|mount)`)
+	said := regexp.MustCompile(`^(\*deleting|cannot |could not|backed up|backup_dir|\(new\) backup_dir|created|rsync: \[|ERROR|refusing|--|The |mount)`)
 	var out []string
 	for _, l := range lines {
 		if said.MatchString(l) {

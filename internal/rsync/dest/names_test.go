@@ -65,3 +65,43 @@ func TestSafeLinks(t *testing.T) {
 		t.Error("a munged link is safe")
 	}
 }
+
+func FuzzHarmless(f *testing.F) {
+	for _, name := range []string{"a", "../a", "/etc/passwd", "a//b/./..", "\x00"} {
+		f.Add(name)
+	}
+	f.Fuzz(func(t *testing.T, name string) {
+		if got := tree.Path(dest.Harmless(name)); !got.Valid() {
+			t.Errorf("%q became %q", name, got)
+		}
+	})
+}
+
+// FuzzUnsafeTarget follows targets that are called safe by hand.
+func FuzzUnsafeTarget(f *testing.F) {
+	for _, c := range [][2]string{{"a/l", "../b"}, {"l", "a/.."}, {"a/b/l", "../.././c"}} {
+		f.Add(c[0], c[1])
+	}
+	f.Fuzz(func(t *testing.T, from, target string) {
+		p, err := tree.Clean(from)
+		if err != nil || p == tree.Root || dest.UnsafeTarget(target, p) {
+			return
+		}
+		depth := p.Depth() - 1
+		for part := range strings.SplitSeq(target, "/") {
+			switch part {
+			case "", ".":
+			case "..":
+				depth--
+			default:
+				depth++
+			}
+			if depth < 0 {
+				t.Fatalf("%q at %q leads out of the tree", target, p)
+			}
+		}
+		if strings.HasPrefix(target, "/") {
+			t.Errorf("%q is absolute", target)
+		}
+	})
+}

@@ -98,7 +98,36 @@ func (d *Dest) Target(f *flist.File) string {
 	if d.munges() {
 		return mungePrefix + f.Target
 	}
+	if m := d.p.Module; m != nil && m.Tame {
+		return tame(f.Target, d.Path(f).Depth()-1)
+	}
 	return f.Target
+}
+
+// tame is a symlink's target that stays below the destination: a leading slash
+// is dropped, and so is each ".." that would climb higher than depth
+// directories. It is cleaned besides, as rsync does it.
+func tame(target string, depth int) string {
+	var up, down []string
+	for part := range strings.SplitSeq(target, "/") {
+		switch {
+		case part == "" || part == ".":
+		case part != "..":
+			down = append(down, part)
+		case len(down) > 0:
+			down = down[:len(down)-1]
+		case len(up) < depth:
+			up = append(up, part)
+		}
+	}
+	kept := strings.Join(append(up, down...), "/")
+	switch {
+	case kept == "":
+		return "."
+	case strings.HasSuffix(target, "/") && len(down) > 0:
+		return kept + "/"
+	}
+	return kept
 }
 
 func (d *Dest) munges() bool {

@@ -260,7 +260,9 @@ func (o *opener) options() error {
 			return err
 		}
 	}
-	o.openBackups()
+	if err := o.openBackups(); err != nil {
+		return err
+	}
 	o.openPartial()
 	o.openAlts()
 	return nil

@@ -58,6 +58,7 @@ type Output struct {
 
 // Create opens the output of a transfer (rsync-transfer 4.5). Trouble was told.
 func (d *Dest) Create(f *flist.File, how Writing) (*Output, error) {
+	how.Basis = d.meant(f, how.Basis)
 	p := d.Path(f)
 	have, err := d.look(p, false)
 	switch {

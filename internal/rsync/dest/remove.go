@@ -109,6 +109,7 @@ type remover struct {
 	prefix string // of names that are shown
 	how    Removal
 	all    bool // what is in a directory is removed too
+	final  bool // without backups
 }
 
 // shown is a path as messages have it.
@@ -210,10 +211,15 @@ func (r *remover) one(p tree.Path, m tree.Meta, top bool) error {
 		return ErrLimit
 	}
 	backed := false
-	if r.root == d.root {
+	if !r.final {
 		var err error
-		if backed, err = d.backup(p, m, toDelete); err != nil {
+		backed, err = d.backup(p, m, toDelete)
+		if fatal(err) {
 			return err
+		}
+		if err != nil {
+			d.Tell("delete_file: make_backup("+string(r.shown(p))+") failed", err)
+			return ErrFailed
 		}
 	}
 	if !backed && !d.idle() {

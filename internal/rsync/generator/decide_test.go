@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"lockstep/internal/fs/tree"
@@ -380,23 +381,17 @@ func TestRemovalKeepsFewRequestsUnderWay(t *testing.T) {
 				files = append(files, string(rune('a'+i/26))+string(rune('a'+i%26))+" "+row.content)
 			}
 			plant(t, r.src, files...)
-			under, most := 0, 0
-			hold := make(chan struct{}, 1000)
-			r.fate = func(string, int) dest.NoteKind {
-				under++
-				most = max(most, under)
-				hold <- struct{}{}
-				if under == row.most { // answer them all
-					for range row.most {
-						<-hold
-					}
-					under = 0
+			most := 0
+			r.fate = func(string, int) dest.NoteKind { return later }
+			r.stalled = func() error {
+				if len(r.queue) > 0 {
+					synctest.Wait() // until the generator waits as well
+					most = max(most, len(r.queue))
 					r.release()
 				}
-				return later
+				return nil
 			}
-			r.last = func() { r.release() }
-			r.run()
+			synctest.Test(t, func(t *testing.T) { r.t = t; r.run() })
 			if most != row.most {
 				t.Errorf("%d requests under way, want %d", most, row.most)
 			}

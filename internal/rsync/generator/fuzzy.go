@@ -136,23 +136,30 @@ func (g *run) stands(l *list, c *candidate) bool {
 	return c.listed == nil || *l.mark(c.listed)&sent == 0
 }
 
-// distance is the cost of turning a into b.
+// distance is the cost of turning a into b. What is added or removed at the
+// front costs its units only, as with rsync, unless that is all there is.
 func (z *fuzzy) distance(a, b string) int {
+	if a == "" || b == "" {
+		sum := 0
+		for _, c := range []byte(a + b) {
+			sum += fuzzyUnit + int(c)
+		}
+		return sum
+	}
 	if len(z.row) <= len(b) {
 		z.row = make([]int, 2*len(b)+1)
 	}
 	row := z.row[:len(b)+1]
-	row[0] = 0
-	for j := range len(b) {
-		row[j+1] = row[j] + fuzzyUnit + int(b[j])
+	for j := range row {
+		row[j] = j * fuzzyUnit
 	}
 	for i := range len(a) {
 		diagonal := row[0]
-		row[0] += fuzzyUnit + int(a[i])
+		row[0] += fuzzyUnit
 		for j := range len(b) {
+			far := int(a[i]) - int(b[j])
 			change := diagonal
-			if a[i] != b[j] {
-				far := int(a[i]) - int(b[j])
+			if far != 0 {
 				change += fuzzyUnit + max(far, -far)
 			}
 			diagonal = row[j+1]
@@ -163,35 +170,39 @@ func (z *fuzzy) distance(a, b string) int {
 }
 
 // significant is the suffix of a name that tells what is in the file: its last
-// extension, with the dot, that does not mark a backup. One of digits alone
+// extension, with the dot, after one that marks a backup. One of digits alone
 // counts if there is no other.
 func significant(name string) string {
 	name = strings.TrimLeft(name, ".")
+	tilde := len(name) > 1 && strings.HasSuffix(name, "~")
+	if tilde {
+		name = name[:len(name)-1]
+	}
 	digits := ""
-	for {
-		plain, tilde := strings.CutSuffix(name, "~")
-		if tilde && plain != "" {
-			name = plain
-		}
+	for last := true; ; last = false {
 		dot := strings.LastIndexByte(name, '.')
 		if dot < 0 {
 			return digits
 		}
 		ext := name[dot:]
 		name = name[:dot]
-		numbered := strings.TrimPrefix(ext[1:], "~")
 		switch {
-		case ext == ".bak" || ext == ".old" || ext == ".orig":
-		case tilde && numbered != ext[1:] && isDigits(numbered):
-		case ext == ".":
+		case last && marksBackup(ext, tilde):
 		case isDigits(ext[1:]):
-			if digits == "" {
-				digits = ext
-			}
+			digits = ext
 		default:
 			return ext
 		}
 	}
+}
+
+// marksBackup reports whether an extension, which a tilde followed or not, says
+// that the file is an older version: .bak, .old, .orig, .~1~.
+func marksBackup(ext string, tilde bool) bool {
+	if tilde {
+		return len(ext) == 3 && ext[1] == '~' && isDigits(ext[2:])
+	}
+	return ext == ".bak" || ext == ".old" || ext == ".orig"
 }
 
 func isDigits(s string) bool {

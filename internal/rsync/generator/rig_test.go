@@ -39,13 +39,19 @@ type rig struct {
 	server   bool
 	filters  []string
 	compat   wire.Compat
+	xfer     checksum.Algo // MD5 if zero
+	seed     int32
 
 	lists   []*flist.Received // made of src if nil
 	ioError int32             // what the last list confesses
 	refused func(p tree.Path, dir bool) bool
 	// fate is what becomes of a requested file; nil installs all.
-	fate func(name string, try int) dest.NoteKind
-	last func() // called before a DONE is answered
+	fate    func(name string, try int) dest.NoteKind
+	last    func()       // called before a DONE is answered
+	stalled func() error // called before the peer waits
+	// slow has lists come one by one, when the peer waits and slow says that it is
+	// time for list i. nil: all are there from the beginning.
+	slow func(i int) bool
 
 	log    []string // what the generator wrote
 	said   []string
@@ -56,8 +62,9 @@ type rig struct {
 	d      *dest.Dest
 	notes  *dest.Notes
 	tries  map[string]int
-	held   []dest.Note // until phase 2
-	queue  []dest.Note // until release
+	add    func(*flist.Received) // nil ends the lists
+	given  int                   // lists given by add
+	queue  []dest.Note           // until release
 	mu     sync.Mutex
 	phases int
 }
@@ -180,7 +187,7 @@ func (r *rig) start() {
 	if r.lists == nil {
 		r.lists = r.listing()
 	}
-	r.log, r.said, r.phases, r.held = nil, nil, 0, nil
+	r.log, r.said, r.phases = nil, nil, 0
 	r.tries = map[string]int{}
 	first := r.lists[0]
 	list := dest.List{}
@@ -196,15 +203,24 @@ func (r *rig) start() {
 	r.d = d.As("generator")
 	r.notes = dest.NewNotes()
 	lists := flist.NewLists()
-	for _, l := range r.lists {
-		lists.Add(l)
+	if r.slow == nil {
+		for _, l := range r.lists {
+			lists.Add(l)
+		}
+		lists.End(nil)
 	}
-	lists.End(nil)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	in, out := io.Pipe()
 	peer := make(chan error, 1)
+	r.add = func(l *flist.Received) {
+		if l == nil {
+			lists.End(nil)
+			return
+		}
+		lists.Add(l)
+	}
 	go func() {
 		err := r.peer(wire.NewReader(in))
 		in.CloseWithError(cmpErr(err, io.ErrClosedPipe))
@@ -246,6 +262,9 @@ func (r *rig) scope() *filter.Scope {
 	var implied filter.Implied
 	if r.opt.Backup && r.opt.Delete && r.opt.BackupDir == "" && !r.opt.DeleteExcluded {
 		implied.BackupSuffix = r.opt.Suffix
+	}
+	if dir := r.opt.PartialDir; dir != "" && dir[0] != '/' {
+		implied.PartialDir = dir
 	}
 	rules, err := b.Rules(implied)
 	check(r.t, err)
@@ -326,6 +345,15 @@ func (r *rig) peer(in *wire.Reader) error {
 		}
 		return nil
 	})
+	in.OnWait(func() error {
+		if r.slow != nil && r.given <= len(r.lists) {
+			r.give()
+		}
+		if r.stalled != nil {
+			return r.stalled()
+		}
+		return nil
+	})
 	phases := len(r.lists) + 1 // D1
 	if r.protocol >= 29 {
 		phases++
@@ -366,6 +394,19 @@ func (r *rig) peer(in *wire.Reader) error {
 	return nil
 }
 
+// give adds the next list, or ends them.
+func (r *rig) give() {
+	if !r.slow(r.given) {
+		return
+	}
+	if r.given == len(r.lists) {
+		r.add(nil)
+	} else {
+		r.add(r.lists[r.given])
+	}
+	r.given++
+}
+
 // done answers a DONE as sender and receiver do.
 func (r *rig) done(phases int) {
 	if r.last != nil {
@@ -373,9 +414,16 @@ func (r *rig) done(phases int) {
 	}
 	switch {
 	case r.phases <= phases:
-		if r.phases == len(r.lists)+1 {
-			for _, n := range r.held {
+		if r.phases == len(r.lists)+1 && r.opt.DelayUpdates {
+			err := r.d.PlaceDelayed(func(f *flist.File, err error) {
+				n := dest.Note{Kind: dest.Installed, Index: f.Index}
+				if err != nil {
+					n.Kind = dest.Failed
+				}
 				r.notes.Put(n)
+			})
+			if err != nil {
+				r.say("delayed: " + err.Error())
 			}
 		}
 		r.notes.Put(dest.Note{Kind: dest.PhaseDone})
@@ -500,8 +548,7 @@ func (r *rig) deliver(f *flist.File) {
 		return
 	}
 	if r.opt.DelayUpdates && kind == dest.Installed {
-		r.held = append(r.held, n)
-		return
+		return // until it is renamed
 	}
 	r.notes.Put(n)
 }

@@ -56,7 +56,7 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	if f.Top {
 		g.sweep.dev, g.sweep.hasDev = have.Dev, true
 	}
-	if !f.Content || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
+	if !f.Content || g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
 		return
 	}
 	if g.result.IOError&ioGeneral != 0 && !g.opt.IgnoreErrors {

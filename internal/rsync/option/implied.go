@@ -238,7 +238,7 @@ func (st *state) formats() error {
 			st.OutFormat = nameFormat
 		}
 	}
-	if HasEscape(st.OutFormat, 'i') || HasEscape(st.LogFormat, 'i') {
+	if HasEscape(st.OutFormat, 'i') {
 		st.Itemize = min(max(st.Itemize, 1), 2)
 	} else {
 		st.Itemize = 0

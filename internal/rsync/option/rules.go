@@ -40,7 +40,7 @@ var rules = []Rule{
 	{[]string{"compress", "compress-choice", "compress-level", "old-compress", "new-compress"}, "-zz is --new-compress; naming a method or a level implies --compress", (*state).compression},
 	{[]string{"append", "append-verify", "whole-file", "write-devices", "inplace"}, "--append and --write-devices imply --inplace; --append and --whole-file conflict", (*state).inPlace},
 	{[]string{"inplace", "append", "delay-updates", "partial-dir", "partial"}, "--inplace conflicts with --delay-updates and --partial-dir, and takes --partial back; --delay-updates has a --partial-dir, RSYNC_PARTIAL_DIR is the default of --partial", (*state).partials},
-	{[]string{"out-format", "itemize-changes", "info", "log-file", "log-file-format"}, "-i and -v have a default format, --log-file too; -i needs %i in a format", (*state).formats},
+	{[]string{"out-format", "itemize-changes", "info", "log-file", "log-file-format"}, "-i and -v have a default format, --log-file too; -i counts only if the format shown has %i", (*state).formats},
 	{[]string{"timeout"}, "less than 0 is none", (*state).timeouts},
 	{[]string{"files-from"}, "the standard input is here", (*state).listFile},
 }

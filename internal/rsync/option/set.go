@@ -15,7 +15,7 @@ type Set struct {
 	Verbose, Quiet, HumanReadable int // HumanReadable: 1 by default, see Human
 	Info, Debug                   [words]uint8
 	Stats                         int
-	Itemize                       int    // 0 if no format has %i; 1; 2 with -ii
+	Itemize                       int    // 0 if OutFormat has no %i; 1; 2 with -ii
 	OutFormat, LogFile, LogFormat string // the formats are by default what -i and -v make them
 	HasOutFormat                  bool   // also an empty one; at a server OutFormat is the client's --log-format
 	Progress, EightBit            bool

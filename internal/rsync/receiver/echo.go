@@ -51,6 +51,9 @@ func (m *run) item(ndx int32) error {
 	}
 	e.redo = m.redos.has(ndx)
 	if e.flags&wire.ItemTransfer == 0 {
+		if m.hasXattrs(&e) {
+			_ = m.dest.SetXattrs(e.file) // it told what it could not do
+		}
 		m.created(&e)
 		m.talk.Item(m.event(&e), false)
 		return nil
@@ -109,7 +112,7 @@ func (m *run) hasXattrs(e *echo) bool {
 func (m *run) event(e *echo) *output.Event {
 	f := e.file
 	v := &output.Event{
-		Flags: e.flags, Path: f.Path, Meta: f.Meta, Target: f.Target,
+		Flags: e.flags, Path: f.Path, Meta: f.Meta, Target: m.dest.Target(f),
 		Digits: 2 * m.params.Xfer.Size(), NoGroup: !m.params.Opt.Group,
 	}
 	if m.params.Opt.Checksum {

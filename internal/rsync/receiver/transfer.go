@@ -164,7 +164,7 @@ func noBasis(name tree.Path) error {
 // writing tells dest how the output of j is made.
 func (m *run) writing(j *job) dest.Writing {
 	return dest.Writing{
-		Basis: j.basis, Whole: j.head.Count == 0, Partial: m.params.Compat.Has(wire.InplacePartialDir),
+		Basis: j.basis, Xname: j.xname, Whole: j.head.Count == 0, Partial: m.params.Compat.Has(wire.InplacePartialDir),
 		Append: j.skip, Redo: j.redo,
 	}
 }

@@ -3,6 +3,8 @@ package sender_test
 import (
 	"os"
 	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -84,4 +86,44 @@ func BenchmarkNothingToDo(b *testing.B) {
 	}
 	b.ReportMetric(used/float64(b.N), "cpu-s/op")
 	b.ReportMetric(float64(res.Files), "entries")
+}
+
+// BenchmarkNames sends all files of the tree named by SENDER_BENCH_TREE by their
+// names to a real rsync that has them.
+func BenchmarkNames(b *testing.B) {
+	from := os.Getenv("SENDER_BENCH_TREE")
+	if from == "" {
+		b.Skip("SENDER_BENCH_TREE names no tree")
+	}
+	needRsync(b)
+	dest := tempDir(b)
+	if out, err := exec.Command("rsync", "-a", from+"/", dest).CombinedOutput(); err != nil {
+		b.Fatalf("%v: %s", err, out)
+	}
+	var names []string
+	err := filepath.WalkDir(from, func(path string, e os.DirEntry, err error) error {
+		if err == nil && e.Type().IsRegular() {
+			names = append(names, strings.TrimPrefix(path, from+"/"))
+		}
+		return err
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	place, err := walk.OpenPlace(from)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer place.Close()
+	var used float64
+	for b.Loop() {
+		p := startPeer(b, dest, peerOptions{protocol: 32, letters: "logDtpR"})
+		p.params.Opt.Relative = true
+		before := cpu(b)
+		p.send(sender.Job{Sources: &sender.Sources{Place: place, Name: from, Args: []string{"."}, Names: namesOf(names)}})
+		used += cpu(b) - before
+		p.exits(0)
+	}
+	b.ReportMetric(used/float64(b.N), "cpu-s/op")
+	b.ReportMetric(float64(len(names)), "names")
 }

@@ -141,10 +141,14 @@ func (m *run) growth(q *request) (digest []byte, err error) {
 	if m.params.Opt.Append > 1 || m.params.Protocol < 30 {
 		skipped = m.hash
 	}
+	var skipping error
 	if skipped == io.Discard && l.file != nil {
-		_, err = l.file.Seek(have, io.SeekStart)
-	} else if _, err = io.CopyN(skipped, src, have); err != nil {
-		l.short = &delta.SourceError{Err: err}
+		_, skipping = l.file.Seek(have, io.SeekStart)
+	} else {
+		_, skipping = io.CopyN(skipped, src, have)
+	}
+	if skipping != nil && l.short == nil {
+		l.short = &delta.SourceError{Err: skipping}
 	}
 	return m.searched(src, l.size-have, &m.nothing, l)
 }

@@ -30,7 +30,7 @@ type lister struct {
 
 	arguments // of Sources
 
-	facts     []fact           // of the current list; nil for the mirror
+	facts     *facts           // of the current list; nil for the mirror
 	targets   map[int32]string // of its symlinks, by position
 	sums      map[int32][]byte // of its files, by position, if they are shown
 	inodes    map[int32]tree.Inode
@@ -48,7 +48,7 @@ type lister struct {
 type openList struct {
 	*flist.List
 	total   int              // entries sent up to its end
-	facts   []fact           // in the order of transmission; nil for the mirror
+	facts   *facts           // nil for the mirror
 	targets map[int32]string // of symlinks, by position
 	sums    map[int32][]byte // of files, by position, if they are shown
 	dir     fact             // of the directory that it describes
@@ -73,32 +73,6 @@ func (o *openList) what(index int32) (tree.Path, tree.Kind) {
 	}
 	return o.Path(index), o.Kind(index)
 }
-
-// fact is what answers need to know of an entry besides its name and kind.
-type fact struct {
-	size     int64
-	mtime    int64
-	nsec     uint32
-	origin   int32
-	uid, gid uint32
-	perm     uint16
-	through  bool // see where
-	followed bool // see extra
-}
-
-// fact is that of the entry with that index, which o must know; a zero one for
-// the mirror.
-func (o *openList) fact(index int32) *fact {
-	switch {
-	case o.facts == nil:
-		return &noFact
-	case index == o.Start()-1:
-		return &o.dir
-	}
-	return &o.facts[o.Position(index)]
-}
-
-var noFact fact
 
 // find is the list that knows index, as an entry or as its own directory; nil
 // if there is none.
@@ -143,7 +117,7 @@ func (l *lister) add(ent *flist.Entry, w where, followed bool) bool {
 		if l.inodes == nil {
 			l.inodes = make(map[int32]tree.Inode)
 		}
-		l.inodes[int32(l.entries-l.before-1)] = m.Inode()
+		l.inodes[l.position()] = m.Inode()
 	}
 	if l.src.careful {
 		return true
@@ -156,20 +130,23 @@ func (l *lister) add(ent *flist.Entry, w where, followed bool) bool {
 		if l.targets == nil {
 			l.targets = make(map[int32]string)
 		}
-		l.targets[int32(len(l.facts))] = ent.Target
+		l.targets[l.position()] = ent.Target
 	}
 	if ent.Sum != nil && l.voice.digests {
 		if l.sums == nil {
 			l.sums = make(map[int32][]byte)
 		}
-		l.sums[int32(len(l.facts))] = ent.Sum
+		l.sums[l.position()] = ent.Sum
 	}
-	l.facts = append(l.facts, fact{
-		size: m.Size, mtime: m.Mtime.Sec, nsec: m.Mtime.Nsec, uid: m.UID, gid: m.GID, perm: m.Perm,
-		origin: w.number, through: w.through, followed: followed,
-	})
+	if l.facts == nil {
+		l.facts = new(facts)
+	}
+	l.facts.add(factOf(m, w, followed))
 	return true
 }
+
+// position is that of the entry added last, in its list.
+func (l *lister) position() int32 { return int32(l.entries - l.before - 1) }
 
 // count adds one to what counts k.
 func count(c *output.Counts, k tree.Kind) {
@@ -195,7 +172,7 @@ func (l *lister) end() *openList {
 	}
 	l.confessed = l.ioError
 	if l.facts == nil && !l.src.careful {
-		l.facts = []fact{} // of an empty list
+		l.facts = new(facts) // of an empty list
 	}
 	l.open = append(l.open, openList{List: l.enc.End(confess), total: l.entries, facts: l.facts, targets: l.targets, sums: l.sums, inodes: l.inodes})
 	l.facts, l.targets, l.sums, l.inodes = nil, nil, nil, nil

@@ -121,7 +121,7 @@ func (l *lister) wait(a *argument, dir tree.Path, name string, last *int, apart 
 	l.kids = append(l.kids, kid{
 		entry: tree.Entry{Name: name}, own: w,
 		parts: []part{{where: w, rest: []*argument{a}}},
-		at:    int32(len(l.facts) - 1), set: l.enc.LastXattrSet(),
+		at:    l.position(), set: l.enc.LastXattrSet(),
 	})
 }
 
@@ -190,7 +190,7 @@ func (l *lister) unnumbered(d *dirListing) []kid {
 		d.fill(&l.ent, i)
 		if l.add(&l.ent, d.where, d.extra(i).followed) && l.ent.Meta.IsDir() {
 			k := kidOf(d, i, from)
-			k.at, k.set = int32(len(l.facts)-1), l.enc.LastXattrSet()
+			k.at, k.set = l.position(), l.enc.LastXattrSet()
 			kids = append(kids, k)
 		}
 	}
@@ -216,7 +216,7 @@ func (l *lister) endNumbered(path tree.Path) *openList {
 	}
 	for i := range kids {
 		k := &kids[i]
-		k.number, k.dir = numbers[k.at], o.facts[k.at]
+		k.number, k.dir = numbers[k.at], *o.facts.at(int(k.at))
 	}
 	slices.SortStableFunc(kids, func(a, b kid) int {
 		return flist.CompareSiblings(l.src.params.Protocol, a.entry.Name, true, b.entry.Name, true)

@@ -256,7 +256,7 @@ func (l *lister) remember(name string, f found) {
 	l.kids = append(l.kids, kid{
 		entry: tree.Entry{Name: name, Meta: f.entry.Meta}, own: f.where,
 		parts: []part{{where: f.where, content: true}},
-		at:    int32(len(l.facts) - 1), set: l.enc.LastXattrSet(),
+		at:    l.position(), set: l.enc.LastXattrSet(),
 	})
 }
 

@@ -40,6 +40,10 @@ func TestFiltersOfEachDirectory(t *testing.T) {
 			w := twin{dir: dir, words: strings.Fields(c.words), prepare: func(dest string) {
 				check(t, os.MkdirAll(filepath.Join(dest, "d"), 0o755))
 				check(t, os.WriteFile(filepath.Join(dest, "d", "b"), []byte("old"), 0o644))
+				past := time.Unix(1_500_000_000, 0)
+				for _, path := range []string{"d/b", "d", "."} {
+					check(t, os.Chtimes(filepath.Join(dest, path), past, past))
+				}
 			}}
 			w.broken = strings.Contains(c.words, ".broken") || strings.Contains(c.words, ".missing")
 			eachWay(t, sinceModern[i%len(sinceModern):][:1], w)

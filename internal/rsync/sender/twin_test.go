@@ -192,6 +192,8 @@ func (w *twin) ours() {
 	case errors.As(err, &fatal):
 		complaints.WriteString(fatal.Text + "\n")
 		w.code[1] = fatal.Code
+		p.out.Close()
+		p.wait()
 	case err != nil:
 		w.t.Fatalf("%q: %v; rsync said %q and %q", w.words, err, p.said, p.stderr.String())
 	default:

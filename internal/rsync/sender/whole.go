@@ -201,7 +201,7 @@ func (l *lister) children(d *dirListing) []kid {
 			k := kidOf(d, i, from)
 			k.number, k.set = l.dirs, l.enc.LastXattrSet()
 			if l.facts != nil {
-				k.dir = l.facts[len(l.facts)-1]
+				k.dir = *l.facts.at(int(l.position()))
 			}
 			l.dirs++
 			kids = append(kids, k)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -32,6 +33,9 @@ type Client struct {
 	// Password asks the user for a password when neither an option nor the
 	// environment has it; nil gives none.
 	Password func(prompt string) (string, error)
+
+	// Dial replaces the TCP dialler, if set.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Run does it. The error is nil or an *Error, about which everything has been
@@ -56,14 +60,16 @@ var errStop error = &fatal{ExitTimeout, "stopping at requested limit"}
 // errand is one Run of a Client.
 type errand struct {
 	*Client
-	begun time.Time
-	talk  *witness
-	role  string // in the line of the exit code
-	ops   *option.Operands
-	rules *filter.Rules
-	op    operator
+	begun   time.Time
+	talk    *witness
+	role    string // in the line of the exit code
+	ops     *option.Operands
+	rules   *filter.Rules
+	op      operator
+	charset *charset // of --iconv
 
-	recording *batchWriter // --write-batch; nil without
+	recording *batchWriter  // --write-batch; nil without
+	names     io.ReadCloser // of --files-from, if the list is here
 }
 
 func (r *errand) run(ctx context.Context) (*output.Stats, error) {
@@ -87,6 +93,9 @@ func (r *errand) prepare() error {
 	if r.rules, err = r.op.rules(); err != nil {
 		return err
 	}
+	if r.charset, err = iconvOf(r.Opt, false, r.Getenv); err != nil {
+		return err
+	}
 	if _, _, _, err = chosenSums(r.Opt.ChecksumChoice); err != nil {
 		return err
 	}
@@ -95,6 +104,11 @@ func (r *errand) prepare() error {
 	}
 	if r.ops, err = r.Opt.Operands(); err != nil {
 		return err
+	}
+	if r.Opt.FilesFrom != "" && r.Opt.FilesFromHost == "" {
+		if r.names, err = (&end{opt: r.Opt, op: r.op}).openNames(); err != nil {
+			return err
+		}
 	}
 	r.role = "Receiver"
 	if r.recording, err = r.createBatch(); err != nil {
@@ -123,7 +137,10 @@ func (r *errand) refuse(err error) error {
 
 // fill gives an end of a session what this errand has.
 func (r *errand) fill(e *end) {
-	e.op, e.rules, e.talk = r.op, r.rules, r.talk
+	e.op, e.rules, e.talk, e.charset = r.op, r.rules, r.talk, r.charset
+	if !e.server {
+		e.names = r.names
+	}
 }
 
 // record prepares the batch file that this errand writes, if it does.
@@ -257,6 +274,11 @@ func (r *errand) unconnected(ctx context.Context, ep *Endpoint, err error) error
 		err = context.Cause(ctx)
 	}
 	code := ExitCode(err)
+	var spawn *spawnError
+	if errors.As(err, &spawn) {
+		code = ExitIPC
+		err = fatalf(code, "rsync: [%s] Failed to exec %s: %s", r.role, spawn.program, reason(spawn.err))
+	}
 	for _, line := range r.connectWords(ep, err) {
 		r.talk.Text(wire.CodeError, line)
 	}

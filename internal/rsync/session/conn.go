@@ -306,7 +306,13 @@ func (c *Conn) secluded(set *option.Set, push bool, paths []string) ([]byte, err
 		return nil, nil
 	}
 	words := append([]string{"rsync"}, set.SecludedRest(c.protocol, !push)...)
-	encoded, err := encodeArgs(nulProtocol, append(append(words, "."), paths...))
+	words = append(append(words, "."), paths...)
+	if names, err := iconvOf(set, false, c.ep.getenv); err == nil {
+		for i := range words {
+			words[i] = names.textToWire(words[i])
+		}
+	}
+	encoded, err := encodeArgs(nulProtocol, words)
 	if err != nil {
 		c.Close()
 		return nil, refuse(c.stage, ExitSyntax, err)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync/atomic"
 
@@ -36,20 +37,23 @@ type end struct {
 	local  bool // the other end is in this process
 	daemon bool // the client speaks to a daemon
 
-	r     *wire.Reader
-	w     *wire.Writer
-	link  link
-	pulse *pulse // nil in a local copy
-	talk  *witness
-	op    operator
-	rules *filter.Rules
-	host  *Host
+	r       *wire.Reader
+	w       *wire.Writer
+	link    link
+	pulse   *pulse // nil in a local copy
+	talk    *witness
+	op      operator
+	charset *charset // of names here; nil if they are not converted
+	rules   *filter.Rules
+	names   io.ReadCloser // the list of --files-from, if it is here and open already
+	host    *Host
 
 	succeeded sender.Succeeded // hears what arrived, if we send
 	notes     *dest.Notes      // hear what does not come, if we receive
 	lists     *flist.Lists
 	ioError   atomic.Int32
-	other     *end // of a local copy
+	listed    int64 // raw bytes of the lists that decided about the destination
+	other     *end  // of a local copy
 	role      string
 	farewell  atomic.Bool     // the transfer is done, only goodbyes follow
 	batch     *batchWriter    // records the session; nil usually
@@ -71,7 +75,7 @@ func (e *end) onMessage(code wire.Code, payload []byte) error {
 	case e.server:
 		return e.fromClient(code, payload)
 	case code.IsText():
-		e.talk.Text(code, strings.TrimSuffix(string(payload), "\n"))
+		e.talk.Text(code, e.charset.textFromWire(strings.TrimSuffix(string(payload), "\n")))
 		return nil
 	case code == wire.CodeIOTimeout:
 		if e.pulse != nil {
@@ -79,7 +83,7 @@ func (e *end) onMessage(code wire.Code, payload []byte) error {
 		}
 		return nil
 	case code == wire.CodeDeleted && e.sends():
-		name, dir := strings.CutSuffix(string(payload), "\x00")
+		name, dir := strings.CutSuffix(e.charset.textFromWire(string(payload)), "\x00")
 		e.talk.Deleted(tree.Path(name), dir)
 		return nil
 	}
@@ -168,7 +172,7 @@ func (e *end) writesFrames() bool { return e.server || e.clientFrames() }
 // beginClient sends what a client sends first: its filter rules.
 func (e *end) beginClient() error {
 	if !filtersDue(e.opt, e.push, e.protocol) {
-		return nil
+		return e.oldRules()
 	}
 	var texts []string
 	var err error
@@ -181,6 +185,16 @@ func (e *end) beginClient() error {
 		return tooModern(err)
 	}
 	return writeRules(e.w, texts)
+}
+
+// oldRules fails for rules that an old peer could not be told, though they are
+// not sent: so does rsync.
+func (e *end) oldRules() error {
+	if e.protocol >= sidedProtocol {
+		return nil
+	}
+	_, err := e.rules.Wire(e.protocol, true, e.opt.DeleteExcluded)
+	return tooModern(err)
 }
 
 // beginServer reads what a client sends first.

@@ -32,6 +32,7 @@ const (
 	ExitTimeout     = 30
 	ExitConnTimeout = 35
 	ExitSelect      = 3
+	ExitIPC         = 14
 	ExitUser1       = 19
 	ExitMemory      = 22
 	ExitShellKilled = 125

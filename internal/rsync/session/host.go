@@ -70,5 +70,5 @@ func (e *end) module() *dest.Module {
 	if e.host == nil {
 		return nil
 	}
-	return &dest.Module{Name: e.host.Module, Dir: e.host.Dir, Munge: e.host.Munge}
+	return &dest.Module{Name: e.host.Module, Dir: e.host.Dir, Munge: e.host.Munge, Tame: !e.host.Munge && e.host.Dir != "/"}
 }

@@ -3,11 +3,13 @@ package session
 import (
 	"cmp"
 	"context"
+	"reflect"
 	"sync"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/compress"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
@@ -25,13 +27,22 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	client := &end{agreement: agreed, opt: opt, push: true, local: true, link: ours, role: "sender"}
 	client.r, client.w = wire.NewReader(ours), wire.NewWriter(ours)
 	r.fill(client)
-	serving := *opt
-	serving.Server = true
-	talk := &localTalk{Talk: r.talk, frames: serverTalk{opt: &serving}}
-	server := &end{agreement: agreed, opt: &serving, server: true, push: true, local: true, link: theirs, role: "Receiver", other: client}
+	serving, err := r.otherHalf(opt)
+	if err == nil {
+		err = client.oldRules()
+	}
+	if err != nil {
+		return nil, r.refuse(err)
+	}
+	talk := &localTalk{Talk: r.talk, frames: serverTalk{opt: serving}}
+	server := &end{agreement: agreed, opt: serving, server: true, push: true, local: true, link: theirs, role: "Receiver", other: client}
 	server.r, server.w = wire.NewReader(theirs), wire.NewWriter(theirs)
 	r.fill(server)
 	server.talk = &witness{Talk: talk}
+	if server.charset, err = iconvOf(opt, true, r.Getenv); err != nil {
+		return nil, r.refuse(err)
+	}
+	talk.frames.charset = server.charset
 	if client.batch, err = r.record(client); err != nil {
 		return r.finish(client, nil, err, 0)
 	}
@@ -64,6 +75,34 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	}
 	serve.Wait()
 	return r.finish(client, stats, nil, code)
+}
+
+// otherHalf is what the receiving half of a local copy goes by: the same, but
+// for what each half has of its own, and for the words of -M.
+func (r *errand) otherHalf(opt *option.Set) (*option.Set, error) {
+	s := *opt
+	s.Server, s.MungeLinks, s.Chmod = true, false, nil
+	if len(opt.Remote) == 0 {
+		return &s, nil
+	}
+	parse := func(words ...string) (*option.Set, error) {
+		return option.Parse(option.Input{Words: append(append([]string{"--server"}, words...), ".", "."), Getenv: r.Getenv})
+	}
+	without, err := parse()
+	if err != nil {
+		return nil, err
+	}
+	with, err := parse(opt.Remote...)
+	if err != nil {
+		return nil, err
+	}
+	from, base, to := reflect.ValueOf(with).Elem(), reflect.ValueOf(without).Elem(), reflect.ValueOf(&s).Elem()
+	for i := range to.NumField() {
+		if to.Type().Field(i).IsExported() && !reflect.DeepEqual(from.Field(i).Interface(), base.Field(i).Interface()) {
+			to.Field(i).Set(from.Field(i))
+		}
+	}
+	return &s, nil
 }
 
 // agreeLocally is what both halves of a local copy come to.

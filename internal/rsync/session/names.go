@@ -51,6 +51,10 @@ func (e *end) listedNames() (*nameSource, error) {
 
 // openNames opens the file of --files-from here.
 func (e *end) openNames() (io.ReadCloser, error) {
+	if f := e.names; f != nil {
+		e.names = nil
+		return f, nil
+	}
 	var f io.ReadCloser
 	var err error
 	if e.host != nil {
@@ -89,7 +93,7 @@ func (e *end) peerName() (string, error) {
 			}
 			return "", io.EOF
 		}
-		return string(name), nil
+		return e.charset.textFromWire(string(name)), nil
 	}
 }
 
@@ -135,7 +139,11 @@ func (n *nameReader) name() (string, error) {
 // list comes in. The function that it returns waits for the end of that; it is
 // nil if there is nothing to forward.
 func (e *end) forwardNames() (wait func() error, err error) {
-	if e.opt.FilesFrom == "" || e.server == (e.opt.FilesFrom == "-") || !e.server && e.opt.FilesFromHost != "" {
+	there := e.opt.FilesFromHost != "" // the list is at the other side
+	if e.server {
+		there = e.opt.FilesFrom == "-"
+	}
+	if e.opt.FilesFrom == "" || e.local || there {
 		return nil, nil
 	}
 	f, err := e.openNames()
@@ -172,7 +180,7 @@ func (e *end) forward(f io.Reader) error {
 		}
 		if err == nil {
 			e.wanted.addLine(name)
-			io.WriteString(e.w, name)
+			io.WriteString(e.w, e.charset.textToWire(name))
 		}
 		e.w.Byte(0)
 		if err != nil || e.w.Err() != nil {

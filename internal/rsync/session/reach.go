@@ -21,7 +21,7 @@ func (r *errand) endpoint() (*Endpoint, error) {
 	ep := &Endpoint{
 		Host: remote.Host, Port: remote.Port, User: remote.User, HasUser: remote.HasUser, RsyncPath: opt.RsyncPath,
 		Protocol: opt.Protocol, ConnectTimeout: time.Duration(opt.ConTimeout) * time.Second, GreetTimeout: -1,
-		IPv: opt.IPv, Local: opt.Address, Sockopts: opt.Sockopts, Stderr: r.Stderr, Getenv: r.Getenv,
+		IPv: opt.IPv, Local: opt.Address, Sockopts: opt.Sockopts, Stderr: r.Stderr, Getenv: r.Getenv, Dial: r.Dial,
 	}
 	if opt.Debug[option.DebugCmd] > 0 || opt.Debug[option.DebugConnect] > 0 {
 		ep.OnTrace = func(line string) { r.talk.Text(wire.CodeClient, line+"\n") }

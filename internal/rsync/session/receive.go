@@ -31,7 +31,9 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 		return nil, err
 	}
 	e.announceList()
+	before := e.r.Count()
 	first, err := e.firstList(dec)
+	e.listed = e.r.Count() - before
 	if err == nil && forwarded != nil {
 		err = forwarded()
 	}
@@ -40,6 +42,9 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 	}
 	if len(first.Files) == 0 && !e.server {
 		return e.emptyStats(), nil // the server has gone (rsync-filelist 2.6)
+	}
+	if e.opt.ListOnly > 0 {
+		arg = "." // nothing is done there
 	}
 	d, err := dest.Open(dest.Params{
 		Opt: e.opt, Protocol: e.protocol, Talk: e.talk, Sets: e.lists.Xattrs(), XattrRules: e.rules,
@@ -72,6 +77,9 @@ func (e *end) decoder() (*flist.Decoder, error) {
 		Owner: opt.Owner, Group: opt.Group, Links: opt.Links, Devices: opt.Devices, Specials: opt.Specials,
 		HardLinks: opt.HardLinks, ACLs: opt.ACLs, Xattrs: opt.Xattrs > 0, NumericIDs: opt.NumericIDs,
 		Atimes: opt.Atimes > 0, Crtimes: opt.Crtimes, Local: e.local,
+	}
+	if e.charset != nil {
+		o.Iconv, o.Convert = true, e.charset.fromWire
 	}
 	if opt.Checksum {
 		o.SumLen = e.file.Size()
@@ -276,7 +284,7 @@ func (e *end) receiverStats(decided *generator.Result, got *receiver.Result) *ou
 	s := &output.Stats{
 		Files: got.Files, Created: got.Created, Deleted: decided.Deleted,
 		Transferred: got.Transferred, TotalSize: got.TotalSize, TransferredSize: got.TransferredSize,
-		Literal: got.Literal, Matched: got.Matched,
+		Literal: got.Literal, Matched: got.Matched, ListSize: e.listed + got.ListSize,
 		Sent: e.w.Count(), Received: e.r.Count(), Protocol: e.protocol,
 	}
 	if peer := got.Peer; peer != nil {

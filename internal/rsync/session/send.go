@@ -33,6 +33,9 @@ func (e *end) send(ctx context.Context, args []string) (*output.Stats, error) {
 		Xfer: e.xfer, File: e.file, Compress: e.compress, Level: e.level,
 		Talk: e.talk, Server: e.server, Succeeded: &e.succeeded, Interrupt: e.link.interrupt,
 	}
+	if e.charset != nil {
+		p.Iconv, p.Convert = true, e.charset.toWire
+	}
 	if e.host != nil {
 		p.Module, p.Daemon = e.host.Module, true
 	}

@@ -24,6 +24,10 @@ type Server struct {
 	Stderr io.Writer           // for errors, where they don't go to the client
 	Getenv func(string) string // nil is os.Getenv
 	Host   *Host               // of a daemon; nil for a remote shell
+
+	// Log gives the log file of a remote shell's server, nil without one. It is
+	// called once all words are known.
+	Log func(opt *option.Set) output.Talk
 }
 
 // Run does it. The error is nil or an *Error, about which everything has been
@@ -62,8 +66,21 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 		}
 		e.opt, talk.opt = s.Opt, s.Opt
 	}
+	if s.Log != nil && s.Host == nil {
+		talk.log = s.Log(e.opt)
+	}
+	var err error
+	if e.charset, err = iconvOf(e.opt, true, getenv); err != nil {
+		return nil, err
+	}
+	talk.charset = e.charset
 	e.push = !e.opt.Sender
 	e.op = operator{opt: e.opt, env: getenv}
+	if e.opt.FilesFrom != "" && e.opt.FilesFrom != "-" && s.Host == nil {
+		if e.names, err = e.openNames(); err != nil {
+			return nil, err
+		}
+	}
 	t.throttle = newBucket(e.opt.BwLimit)
 	e.pulse = newPulse(t, e.w, e.opt.Timeout)
 	e.pulse.slow = e.sends()
@@ -135,6 +152,13 @@ func (s *Server) readSecluded(r *wire.Reader, env func(string) string) error {
 	words, err := readWords(r)
 	if err != nil {
 		return err
+	}
+	set, err := iconvOf(s.Opt, true, env)
+	if err != nil {
+		return err
+	}
+	for i := range words {
+		words[i] = set.textFromWire(words[i])
 	}
 	if len(words) == 0 {
 		return fmt.Errorf("no secluded arguments: %w", wire.ErrStream)

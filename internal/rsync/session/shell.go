@@ -85,11 +85,23 @@ func spawn(c command) (*process, error) {
 	}
 	if err != nil {
 		closeAll(p.stdin, p.stdout, stderr)
-		return nil, fmt.Errorf("start the remote shell %s: %w", tree.Quote(argv[0]), err)
+		return nil, &spawnError{argv[0], err}
 	}
 	go p.reap(stderr, c.onLine)
 	return p, nil
 }
+
+// spawnError is about a program that could not be started.
+type spawnError struct {
+	program string
+	err     error
+}
+
+func (e *spawnError) Error() string {
+	return fmt.Sprintf("start the remote shell %s: %v", tree.Quote(e.program), e.err)
+}
+
+func (e *spawnError) Unwrap() error { return e.err }
 
 // spawnCode is the exit code for a remote shell that cannot be started.
 func spawnCode(err error) int {

@@ -3,9 +3,11 @@ package session
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/option"
@@ -37,6 +39,7 @@ type serverTalk struct {
 	w        *wire.Writer // nil until there are frames
 	protocol int
 	framed   bool // errors go to the client too
+	charset  *charset
 }
 
 // speak begins the time in which there are frames. Below protocol 29 and at a
@@ -75,7 +78,7 @@ func (t *serverTalk) Text(code wire.Code, text string) {
 			code = wire.CodeInfo
 		}
 	}
-	for text += "\n"; text != ""; {
+	for text = t.charset.textToWire(text) + "\n"; text != ""; {
 		n := min(len(text), textPiece)
 		if n < len(text) {
 			if end := strings.LastIndexByte(text[:n], '\n'); end >= 0 {
@@ -113,20 +116,23 @@ func (t *serverTalk) Deleted(name tree.Path, dir bool) {
 		end = "\x00"
 	}
 	if w != nil {
-		w.Message(wire.CodeDeleted, []byte(string(name)+end))
+		w.Message(wire.CodeDeleted, []byte(t.charset.textToWire(string(name))+end))
 	}
 }
 
 // deletedText is Deleted for old clients: they are told in words, or in the
-// format that they gave, as far as it goes (rsync-transfer 5.5).
+// format that they gave (rsync-transfer 5.5).
 func (t *serverTalk) deletedText(name tree.Path, dir bool) {
-	format := t.opt.OutFormat
+	format := output.ParseFormat(t.opt.OutFormat)
+	e := &output.Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: tree.File}}
+	if dir {
+		e.Meta.Kind = tree.Dir
+	}
 	switch {
-	case strings.Contains(format, "%i"):
-		t.Text(wire.CodeInfo, strings.NewReplacer("%i", "*deleting  ", "%o", "del.").Replace(format))
-	case strings.Contains(format, "%o"):
-		t.Text(wire.CodeInfo, strings.ReplaceAll(format, "%o", "del."))
-	case t.opt.Info[option.InfoDel] > 0 || format != "":
+	case format.Has('i') || format.Has('o'):
+		line := format.Expand(nil, e, &output.Scene{Times: t.opt.Times, Local: true, Now: time.Now(), Pid: os.Getpid()})
+		t.Text(wire.CodeInfo, string(line))
+	case t.opt.Info[option.InfoDel] > 0 || t.opt.OutFormat != "":
 		end := ""
 		if dir {
 			end = "/"

@@ -170,7 +170,11 @@ func (l *loader) line(line string, where Place) error {
 	name, value, ok := strings.Cut(line, "=")
 	switch {
 	case !ok:
-		l.problem(where, "", "params.c:Parameter() - Ignoring badly formed line in config file: "+line)
+		hint := ""
+		if p, known := byName[fold(line)]; known {
+			hint = fmt.Sprintf("write \"%s = yes\" if that is meant", p)
+		}
+		l.problem(where, hint, "params.c:Parameter() - Ignoring badly formed line in config file: "+line)
 		return nil
 	case trim(name) == "":
 		return &Error{Where: where, Text: "Invalid parameter name in config file."}

@@ -1,0 +1,68 @@
+package lockstep
+
+import (
+	"time"
+
+	"lockstep/internal/ops/config"
+	"lockstep/internal/ops/control"
+	"lockstep/internal/ops/report"
+)
+
+// The objects that the commands for a running lockstep print.
+
+type configRecord struct {
+	head
+	config.Config
+}
+
+type statusRecord struct {
+	head
+	report.Status
+}
+
+type mirrorStateRecord struct {
+	head
+	State string     `json:"state" doc:"starting, running, failed (tried again at next) or ended (an operator has to act)"`
+	Error string     `json:"error,omitempty" doc:"why it ended"`
+	Hint  string     `json:"hint,omitempty" doc:"what helps"`
+	Next  *time.Time `json:"next,omitempty" doc:"when it is started again"`
+}
+
+type flushedRecord struct {
+	head
+	InStep  bool              `json:"in_step" doc:"whether every target that was named holds everything from before the call"`
+	Seconds float64           `json:"seconds" doc:"how long that took"`
+	Lagging []control.Lagging `json:"lagging" doc:"those that do not"`
+}
+
+type reloadedRecord struct {
+	head
+	Changes []control.Change `json:"changes" doc:"one object for each mirror"`
+}
+
+type doneRecord struct {
+	head
+	Op string `json:"op" doc:"pause, resume or resync"`
+}
+
+type pendingRecord struct {
+	head
+	control.Pending
+}
+
+type explainedRecord struct {
+	head
+	control.Explain
+}
+
+// opsEvents lists them with their meaning.
+var opsEvents = []jsonEvent{
+	{"config", "of check: the effective configuration", configRecord{}},
+	{"mirror-state", "of run: a mirror starts, runs, has failed or has ended", mirrorStateRecord{}},
+	{"status", "of status: how everything does", statusRecord{}},
+	{"flushed", "of flush: how it ended", flushedRecord{}},
+	{"reloaded", "of run and reload: a configuration was applied", reloadedRecord{}},
+	{"done", "of pause, resume and resync: it was done", doneRecord{}},
+	{"pending", "of backlog: a path that a target has not acknowledged", pendingRecord{}},
+	{"explained", "of explain: what becomes of a path in one mirror", explainedRecord{}},
+}

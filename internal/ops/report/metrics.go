@@ -1,0 +1,135 @@
+package report
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metric is one documented metric. Value gets the snapshot and, where the
+// metric has such labels, the mirror and the target; those it has no use for
+// are nil.
+type Metric struct {
+	Name, Help string
+	Counter    bool
+	Labels     []string
+	value      func(s *Status, m *Mirror, t *Target) float64
+}
+
+var (
+	perMirror = []string{"mirror"}
+	perTarget = []string{"mirror", "target"}
+)
+
+// Metrics is the table that /metrics and docs/metrics.md are made from.
+// lockstep_info is besides it: its labels are its contents.
+var Metrics = []Metric{
+	{"lockstep_start_time_seconds", "When the process started, unix time.", false, nil,
+		func(s *Status, _ *Mirror, _ *Target) float64 { return unix(s.Started) }},
+	{"lockstep_config_loaded_time_seconds", "When the configuration was last applied, unix time.", false, nil,
+		func(s *Status, _ *Mirror, _ *Target) float64 { return unix(s.Loaded) }},
+
+	{"lockstep_mirror_up", "1 if the mirror runs.", false, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return truth(m.State == Running) }},
+	{"lockstep_mirror_healthy", "1 if the mirror runs and no target is failing, stopped or waiting.", false, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return truth(m.Healthy()) }},
+	{"lockstep_mirror_entries", "Files, directories and other entries known in the source.", false, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Entries) }},
+	{"lockstep_mirror_held_files", "Files held back because they are being written.", false, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Holding) }},
+	{"lockstep_watch_events_total", "Events since the mirror started.", true, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Events) }},
+	{"lockstep_watch_overflows_total", "Times that events were lost.", true, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Overflows) }},
+	{"lockstep_watch_rescans_total", "Scans of the whole source after lost events.", true, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Rescans) }},
+	{"lockstep_watch_watches", "Kernel watches in use.", false, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Watches) }},
+	{"lockstep_watch_polled_directories", "Directories that are polled for want of a watch.", false, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Polled) }},
+
+	{"lockstep_target_in_step", "1 if the target has acknowledged every change.", false, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return truth(t.State == "in step") }},
+	{"lockstep_target_failing", "1 if the last try failed, or the target is stopped, waiting or down.", false, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 {
+			return truth(t.State == "failing" || t.State == "stopped" || t.State == "waiting" || t.State == Down)
+		}},
+	{"lockstep_target_lag_seconds", "Age of the oldest change not acknowledged, 0 if there is none.", false, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return t.LagSeconds }},
+	{"lockstep_target_pending_paths", "Paths not acknowledged.", false, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return float64(t.Behind) }},
+	{"lockstep_target_failing_paths", "Of these, paths that failed and wait.", false, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return float64(t.Failing) }},
+	{"lockstep_target_errors_total", "Failures since the mirror started.", true, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return float64(t.Errors) }},
+	{"lockstep_target_batches_total", "Batches acknowledged.", true, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return float64(t.Batches) }},
+	{"lockstep_target_files_total", "Files sent.", true, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return float64(t.Files) }},
+	{"lockstep_target_content_bytes_total", "Bytes of content sent.", true, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return float64(t.Bytes) }},
+	{"lockstep_target_wire_bytes_total", "Bytes on the wire in both directions.", true, perTarget,
+		func(_ *Status, _ *Mirror, t *Target) float64 { return float64(t.Wire) }},
+}
+
+func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// collector makes metrics of a snapshot taken at each scrape.
+type collector struct {
+	status func() Status
+	descs  []*prometheus.Desc // of Metrics, in order
+	info   *prometheus.Desc
+}
+
+// NewCollector makes the metrics of what status says.
+func NewCollector(status func() Status) prometheus.Collector {
+	c := &collector{status: status, info: prometheus.NewDesc("lockstep_info", "1; the version is a label.", []string{"version"}, nil)}
+	for _, m := range Metrics {
+		c.descs = append(c.descs, prometheus.NewDesc(m.Name, m.Help, m.Labels, nil))
+	}
+	return c
+}
+
+// Describe lists the metrics.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	out <- c.info
+	for _, d := range c.descs {
+		out <- d
+	}
+}
+
+// Collect takes a snapshot.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.status()
+	out <- prometheus.MustNewConstMetric(c.info, prometheus.GaugeValue, 1, valid(s.Version))
+	for i, d := range Metrics {
+		kind := prometheus.GaugeValue
+		if d.Counter {
+			kind = prometheus.CounterValue
+		}
+		give := func(m *Mirror, t *Target, labels ...string) {
+			out <- prometheus.MustNewConstMetric(c.descs[i], kind, d.value(&s, m, t), labels...)
+		}
+		if d.Labels == nil {
+			give(nil, nil)
+			continue
+		}
+		for j := range s.Mirrors {
+			m := &s.Mirrors[j]
+			if len(d.Labels) == 1 {
+				give(m, nil, valid(m.Name))
+				continue
+			}
+			for k := range m.Targets {
+				give(m, &m.Targets[k], valid(m.Name), valid(m.Targets[k].Target))
+			}
+		}
+	}
+}

@@ -1,0 +1,234 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+
+	"lockstep/internal/rsync/daemon/conf"
+)
+
+// Finding is something about a configuration that its owner should know.
+type Finding struct {
+	Where conf.Place
+	Error bool // a module cannot work like this
+	Text  string
+	Hint  string // what to do; "" if the text says it
+}
+
+// Description is what a module will do.
+type Description struct {
+	Name  string
+	Where conf.Place
+	Lines []string
+}
+
+// Check reads a configuration and tells what each module will do for whom, and
+// what is wrong. It changes nothing. The error is about the configuration as a
+// whole: no client would be served.
+func Check(file string, params []string) ([]Description, []Finding, error) {
+	s := New(Options{Config: file, Params: params})
+	c, err := s.Config()
+	var findings []Finding
+	for _, p := range c.Problems {
+		findings = append(findings, Finding{Where: p.Where, Text: strings.TrimPrefix(p.Lines[0], "params.c:Parameter() - "), Hint: p.Hint})
+	}
+	if err != nil {
+		return nil, findings, err
+	}
+	if c.Global.Bool(conf.ProxyProtocol) && strings.TrimSpace(c.Global.Text(conf.ProxyProtocolHosts, s.environ)) == "" {
+		where, _ := c.Global.Set(conf.ProxyProtocol)
+		findings = append(findings, Finding{Where: where, Error: true, Text: "proxy protocol without proxy protocol hosts: every connection is closed",
+			Hint: "name the proxies in proxy protocol hosts"})
+	}
+	var all []Description
+	for _, section := range c.Modules {
+		k := checker{section: section, m: newModule(section, s.environ)}
+		k.examine()
+		all = append(all, Description{Name: section.Name, Where: section.Where, Lines: k.lines})
+		findings = append(findings, k.findings...)
+	}
+	return all, findings, nil
+}
+
+// checker examines a module.
+type checker struct {
+	section  *conf.Section
+	m        *module
+	lines    []string
+	findings []Finding
+}
+
+func (k *checker) say(format string, words ...any) {
+	k.lines = append(k.lines, fmt.Sprintf(format, words...))
+}
+
+// at is where a parameter is set, or the module begins.
+func (k *checker) at(p conf.Param) conf.Place {
+	if where, set := k.section.Set(p); set {
+		return where
+	}
+	return k.section.Where
+}
+
+func (k *checker) find(p conf.Param, fatal bool, hint, format string, words ...any) {
+	text := "module " + k.m.Name + ": " + fmt.Sprintf(format, words...)
+	k.findings = append(k.findings, Finding{Where: k.at(p), Error: fatal, Text: text, Hint: hint})
+}
+
+func (k *checker) examine() {
+	k.place()
+	k.rights()
+	k.logins()
+	k.hooks()
+	k.limits()
+	if err := judgeChmods(k.m.Incoming, k.m.Outgoing); err != nil {
+		k.find(conf.IncomingChmod, true, "", "%v", err)
+	}
+	for _, p := range []conf.Param{conf.Charset, conf.NameConverter, conf.IgnoreNonreadable} {
+		if _, set := k.section.Set(p); set && k.section.Raw(p) != "" && k.section.Raw(p) != "no" {
+			k.find(p, false, "", "%s is not supported and has no effect", p)
+		}
+	}
+}
+
+// place is about where the module lies and as whom it is served.
+func (k *checker) place() {
+	var r *refusal
+	err := k.m.settle()
+	if errors.As(err, &r) {
+		p := map[string]conf.Param{"path": conf.Path, "uid": conf.UID, "gid": conf.GID, "filter": conf.Filter}[r.reason]
+		text := r.logged
+		if text == "" {
+			text = r.told
+		}
+		k.find(p, true, "", "%s", text)
+		return
+	}
+	m := k.m
+	how := "without chroot"
+	if m.Chroot != "" {
+		how = "in a chroot at " + m.Chroot
+	}
+	k.say("serves %s %s", m.Path, how)
+	if strings.Contains(k.section.Raw(conf.Path), "%RSYNC_") {
+		k.say("its path depends on the connection")
+	} else if info, err := os.Stat(m.Path); err != nil || !info.IsDir() {
+		k.find(conf.Path, true, "mkdir -p "+m.Path, "%s is no directory", m.Path)
+	}
+	if id := m.Identity; id != nil {
+		k.say("as uid %d, gids %v", id.UID, id.GIDs)
+		if id.UID == 0 && !m.ReadOnly && m.Chroot == "" {
+			k.find(conf.UID, false, "", "clients write as root, without a chroot")
+		}
+	} else {
+		k.say("as the user who runs the daemon")
+	}
+	if m.Munge {
+		k.say("symlinks are munged: what is uploaded cannot be followed")
+	}
+	if m.InsecureLinks {
+		k.find(conf.InsecureLinks, false, "", "insecure links = yes gives up the protection against symlinks")
+	}
+}
+
+// rights is about what clients may do.
+func (k *checker) rights() {
+	m := k.m
+	switch {
+	case m.ReadOnly && m.WriteOnly:
+		k.find(conf.WriteOnly, true, "", "read only and write only: nobody can do anything")
+	case m.ReadOnly:
+		k.say("clients may read")
+	case m.WriteOnly:
+		k.say("clients may write")
+	default:
+		k.say("clients may read and write")
+	}
+	if !m.ReadOnly && m.authUsers == "" {
+		k.find(conf.ReadOnly, false, "set auth users and secrets file, or read only = yes", "it can be written to without a password")
+	}
+	allow, deny := k.section.Text(conf.HostsAllow, m.env), k.section.Text(conf.HostsDeny, m.env)
+	switch {
+	case allow != "" && (deny == "" || deny == "*"):
+		k.say("from %s only", allow)
+	case allow != "" || deny != "":
+		k.say("hosts allow %q, hosts deny %q", allow, deny)
+	default:
+		k.say("from everywhere")
+	}
+	for _, list := range []string{allow, deny} {
+		if strings.Contains(" "+list, " @") {
+			k.find(conf.HostsAllow, false, "name hosts or addresses", "netgroups cannot be looked up: they deny")
+		}
+	}
+}
+
+// logins is about who may use the module.
+func (k *checker) logins() {
+	m := k.m
+	if m.authUsers == "" {
+		k.say("without a password")
+		return
+	}
+	k.say("users: %s", m.authUsers)
+	if m.authDigest != "" && !knownDigest(m.authDigest) {
+		k.find(conf.AuthDigest, true, "use one of "+digestNames(), "unknown auth digest %q: all logins are refused", m.authDigest)
+	}
+	if m.secrets == "" {
+		k.find(conf.AuthUsers, true, "set secrets file", "auth users without a secrets file: nobody can log in")
+		return
+	}
+	f, err := os.Open(m.secrets)
+	if err != nil {
+		k.find(conf.SecretsFile, true, "", "secrets file: %v", err)
+		return
+	}
+	defer f.Close()
+	if why := looseSecrets(f, true); why != "" {
+		k.find(conf.SecretsFile, m.strict, "chmod 600 "+m.secrets, "%s", why)
+	}
+}
+
+func knownDigest(name string) bool {
+	for _, d := range digests {
+		if strings.EqualFold(d.name, name) {
+			return true
+		}
+	}
+	return false
+}
+
+// hooks is about the commands around a transfer.
+func (k *checker) hooks() {
+	for _, p := range []conf.Param{conf.EarlyExec, conf.PreXferExec, conf.PostXferExec} {
+		value := k.section.Raw(p)
+		if value == "" {
+			continue
+		}
+		k.say("%s: %s", p, value)
+		if word, _, _ := strings.Cut(value, " "); strings.HasPrefix(word, "/") {
+			if _, err := exec.LookPath(word); err != nil {
+				k.find(p, true, "", "%s: %v", p, err)
+			}
+		}
+	}
+}
+
+// limits is about how many may come.
+func (k *checker) limits() {
+	switch n := k.m.maxConnections; {
+	case n < 0:
+		k.say("it is turned off: max connections is negative")
+	case n > 0:
+		k.say("%d connections at a time, counted in %s", n, k.m.lockFile)
+	}
+	if k.m.Timeout > 0 {
+		k.say("silent clients are dropped after %d seconds", k.m.Timeout)
+	}
+	if k.m.Refuse != "" {
+		k.say("refused options: %s", k.m.Refuse)
+	}
+}

@@ -1,0 +1,90 @@
+package daemon
+
+import (
+	"bufio"
+	"io"
+	"net/netip"
+	"strings"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/daemon/conf"
+)
+
+// NewPeer is a peer with given names.
+func NewPeer(addr string, names resolver) *peer {
+	return &peer{addr: netip.MustParseAddr(addr), names: names}
+}
+
+// Admits applies lists of hosts.
+func Admits(allow, deny string, reverse, forward bool, p *peer) bool {
+	a := access{allow: allow, deny: deny, reverse: reverse, forward: forward, warn: func(string) {}}
+	return a.admits(p)
+}
+
+// Respond is the answer to a challenge by the digest of a greeting.
+func Respond(protocol int, names []string, secret, challenge string) string {
+	d, ok := chooseDigest(protocol, names)
+	if !ok {
+		return ""
+	}
+	return d.response(secret, challenge)
+}
+
+// Login checks a login against a secrets file, with the right password if secret
+// is what the file has.
+func Login(rules, file, user, secret string, groups map[string][]string) (string, error) {
+	d := digests[0]
+	challenge := d.challenge()
+	l := login{
+		user: user, response: d.response(secret, challenge), challenge: challenge, digest: d, rules: parseAuthUsers(rules),
+		secrets: file, strict: true, groups: func(name string) []string { return groups[name] }, warn: func(string) {},
+	}
+	r, err := l.check()
+	return [...]string{"module", "read only", "read write"}[r], err
+}
+
+var (
+	ParseGreeting = parseGreeting
+	Clean         = clean
+	InModule      = inModule
+	Unescape      = unescape
+	ReadProxy     = readProxy
+	Patterns      = patterns
+	ParseSockopts = parseSockopts
+)
+
+// Protocol is what a greeting settles.
+func (g greeting) Protocol() int { return g.protocol }
+
+// ReadRequest reads the words of a client.
+func ReadRequest(r io.Reader, protocol int) ([]string, bool, error) {
+	q, secluded, err := readRequest(bufio.NewReader(r), protocol)
+	return q.words, secluded, err
+}
+
+// Refuses tells what of some words a list of refusals refuses.
+func Refuses(list, words string) string {
+	all := strings.Fields(words)
+	sends := strings.Contains(words, "--sender")
+	if err := newRefusals(list, false).check(all, sends); err != nil {
+		return strings.TrimPrefix(err.Error(), "rsync: The server is configured to refuse ")
+	}
+	return ""
+}
+
+// Hides tells if a module's filter hides a name.
+func Hides(m *Module, name string) (bool, error) {
+	rules, err := m.loaded()
+	if err != nil {
+		return false, err
+	}
+	return rules.Scope(nil).Hidden(treePath(name), false), nil
+}
+
+// HookCommand is a hook with its references followed.
+func HookCommand(value string, env conf.Env) (string, error) {
+	h := hooks{env: env}
+	return h.command(value)
+}
+
+func treePath(name string) tree.Path { return tree.Path(name) }

@@ -1,0 +1,285 @@
+package daemon_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"lockstep/internal/rsync/daemon"
+)
+
+// What is sent is answered as rsync 3.5.0 answers it.
+func TestRawLines(t *testing.T) {
+	w := build(t, "mkdir mod", owner()+"[mod]\npath = DIR/mod\ncomment = x\n[web]\npath = DIR/mod\nauth users = a\n[no]\nlist = no\n").serve()
+	const list = "mod            \tx\nweb            \t\n@RSYNCD: EXIT\n"
+	rows := []struct{ name, sent, want string }{
+		{"no greeting", "hello\n", "@ERROR: protocol startup error\n"},
+		{"no subprotocol", "@RSYNCD: 31\n", "@ERROR: your client omitted the subprotocol value: @RSYNCD: 31\n"},
+		{"an old list", "@RSYNCD: 29\n\n", list},
+		{"no digests", "@RSYNCD: 32.0\n", "@ERROR: your client omitted the digest name list: @RSYNCD: 32.0\n"},
+		{"a list", "@RSYNCD: 31.0\n#list\n", list},
+		{"a list with carriage returns", "@RSYNCD: 31.0\r\n#list\r\n", list},
+		{"an unknown command", "@RSYNCD: 31.0\n#foo\n", "@ERROR: Unknown command '#foo'\n"},
+		{"no early input", "@RSYNCD: 31.0\n#early_input=0\n", "@ERROR: invalid early_input length\n"},
+		{"too much early input", "@RSYNCD: 31.0\n#early_input=5121\n", "@ERROR: invalid early_input length\n"},
+		{"early input twice", "@RSYNCD: 31.0\n#early_input=1\nx#early_input=1\n", "@ERROR: invalid early_input length\n"},
+		{"early input, then a list", "@RSYNCD: 31.0\n#early_input=3\na\nb\n", list},
+		{"control bytes in a name", "@RSYNCD: 31.0\nmo\x1b[31md\n", "@ERROR: Unknown module 'mo\x1b[31md'\n"},
+		{"white space around a name", "@RSYNCD: 31.0\n mod \n", "@ERROR: Unknown module ' mod '\n"},
+		{"digests that nobody has", "@RSYNCD: 31.0 foo\nweb\n", "@ERROR: your client does not support one of our daemon-auth checksums: sha512 sha256 sha1 md5 md4\n"},
+		{"a long name", "@RSYNCD: 31.0\n" + strings.Repeat("x", 2000) + "\n", "cut off"},
+		{"a NUL byte", "@RSYNCD: 31.0\nmo\x00d\n", "cut off"},
+	}
+	for _, r := range rows {
+		t.Run(r.name, func(t *testing.T) {
+			got := w.speak(r.sent)
+			if got != r.want && (r.want != "cut off" || got != "") {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+	if log := w.read("log"); strings.Contains(log, "\x1b") || !strings.Contains(log, `unknown module 'mo\#033[31md'`) {
+		t.Errorf("the log has what the client sent:\n%q", log)
+	}
+	if n := w.server.Counts().Refused["module"]; n != 2 {
+		t.Errorf("%d refusals are counted for unknown modules", n)
+	}
+}
+
+// hold opens a connection up to "OK", or returns what else is said.
+func (w *world) hold(module string) (net.Conn, string) {
+	w.t.Helper()
+	c, r := w.dial()
+	if _, err := fmt.Fprintf(c, "@RSYNCD: 31.0\n%s\n", module); err != nil {
+		w.t.Fatal(err)
+	}
+	line, err := r.ReadString('\n')
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return c, line
+}
+
+func TestConnectionsOfAModuleAreCounted(t *testing.T) {
+	w := build(t, "mkdir mod", owner()+"[two]\npath = DIR/mod\nmax connections = 2\n[other]\npath = DIR/mod\n").serve()
+	const ok, full = "@RSYNCD: OK\n", "@ERROR: max connections (2) reached -- try again later\n"
+	first, line := w.hold("two")
+	if line != ok {
+		t.Fatal(line)
+	}
+	if _, line := w.hold("two"); line != ok {
+		t.Fatal(line)
+	}
+	if _, line := w.hold("two"); line != full {
+		t.Errorf("a third connection: %q", line)
+	}
+	if _, line := w.hold("other"); line != ok {
+		t.Errorf("another module: %q", line)
+	}
+	first.Close()
+	eventually(t, "a connection becomes free", func() bool {
+		_, line := w.hold("two")
+		return line == ok
+	})
+}
+
+func TestSilentClientsAreDropped(t *testing.T) {
+	w := build(t, "mkdir mod", owner()+"timeout = 1\n[mod]\npath = DIR/mod\n").serve()
+	for _, said := range []string{"", "@RSYNCD: 31.0\n", "@RSYNCD: 31.0\nmod\n"} {
+		c, r := w.dial()
+		if _, err := io.WriteString(c, said); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		if _, err := io.ReadAll(r); err != nil {
+			t.Errorf("after %q: %v", said, err)
+		}
+		if took := time.Since(begun); took > 5*time.Second {
+			t.Errorf("after %q it took %v", said, took)
+		}
+	}
+}
+
+func TestClientsThatSendByteByByteAreDropped(t *testing.T) {
+	w := build(t, "mkdir mod", owner()+"timeout = 1\n[mod]\npath = DIR/mod\n").serve()
+	c, r := w.dial()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.ReadAll(r)
+	}()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+			_, _ = c.Write([]byte("@"))
+		}
+		if n > 200 {
+			t.Fatal("it may go on for ever")
+		}
+	}
+}
+
+func TestConnectionsThatWaitAreBounded(t *testing.T) {
+	w := build(t, "mkdir mod", owner()+"reverse lookup = no\n[mod]\npath = DIR/mod\n").serve()
+	var held []net.Conn
+	told := ""
+	for range 520 {
+		c, err := net.Dial("tcp", w.address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		held = append(held, c)
+	}
+	last := held[len(held)-1]
+	if err := last.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if all, _ := io.ReadAll(last); all != nil {
+		told = string(all)
+	}
+	if told != "@ERROR: too many connections -- try again later\n" {
+		t.Errorf("the last of %d connections hears %q", len(held), told)
+	}
+	for _, c := range held {
+		c.Close()
+	}
+	eventually(t, "the daemon serves again", func() bool {
+		return strings.HasSuffix(w.speak("@RSYNCD: 31.0\n#list\n"), "@RSYNCD: EXIT\n")
+	})
+}
+
+func TestFailedLoginsBecomeSlower(t *testing.T) {
+	w := build(t, "mkdir mod; echo a:b > secrets; chmod 600 secrets", owner()+"reverse lookup = no\n[mod]\npath = DIR/mod\nauth users = a\nsecrets file = DIR/secrets\n").serve()
+	begun := time.Now()
+	for range 4 {
+		if got := w.speak("@RSYNCD: 31.0 md5\nmod\na wrong\n"); !strings.HasSuffix(got, "@ERROR: auth failed on module mod\n") {
+			t.Fatal(got)
+		}
+	}
+	if took := time.Since(begun); took < 700*time.Millisecond {
+		t.Errorf("four wrong passwords took %v", took)
+	}
+	if n := w.server.Counts().Refused["auth"]; n != 4 {
+		t.Errorf("%d failures are counted", n)
+	}
+}
+
+// children are the processes that this one has started, by pid, with what the
+// kernel says about them.
+func children() map[string]string {
+	all := map[string]string{}
+	files, _ := filepath.Glob("/proc/[0-9]*/status")
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err == nil && strings.Contains(string(data), fmt.Sprintf("\nPPid:\t%d\n", os.Getpid())) {
+			all[strings.Split(name, "/")[2]] = string(data)
+		}
+	}
+	return all
+}
+
+func TestTransfersRunAsTheModuleWants(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root changes its identity")
+	}
+	w := build(t, "mkdir mod; chmod 777 mod", "[mod]\npath = DIR/mod\nuse chroot = yes\nuid = 12345\ngid = 23456 34567\n").serve()
+	before := children()
+	if _, line := w.hold("mod"); line != "@RSYNCD: OK\n" {
+		t.Fatalf("%q; %s", line, w.read("log"))
+	}
+	for pid, status := range children() {
+		if before[pid] != "" {
+			continue
+		}
+		for _, want := range []string{"Uid:\t12345\t12345\t12345\t12345\n", "Gid:\t23456\t23456\t23456\t23456\n", "Groups:\t23456 34567 \n", "NoNewPrivs:\t1\n", "CapEff:\t0000000000000000\n"} {
+			if !strings.Contains(status, want) {
+				t.Errorf("no %q in\n%s", want, status)
+			}
+		}
+		if root, err := os.Readlink("/proc/" + pid + "/root"); err != nil || root != w.dir+"/mod" {
+			t.Errorf("its root is %q, %v", root, err)
+		}
+		return
+	}
+	t.Error("no process was started")
+}
+
+func TestATransferEndsBeforeTheDaemonDoes(t *testing.T) {
+	w := build(t, "mkdir mod", owner()+"[mod]\npath = DIR/mod\n")
+	server := daemon.New(daemon.Options{Config: filepath.Join(w.dir, "rsyncd.conf")})
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.port = l.Addr().(*net.TCPAddr).Port
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	transfers, abort := context.WithCancel(context.Background())
+	defer abort()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(ctx, transfers, []net.Listener{l})
+	}()
+	waiting, _ := w.dial()
+	held, line := w.hold("mod")
+	if line != "@RSYNCD: OK\n" {
+		t.Fatal(line)
+	}
+	stop()
+	if _, err := io.ReadAll(waiting); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Errorf("who had not said anything: %v", err)
+	}
+	if _, err := net.Dial("tcp", w.address()); err == nil {
+		t.Error("it still accepts connections")
+	}
+	select {
+	case <-ended:
+		t.Fatal("it ended before the transfer")
+	default:
+	}
+	held.Close()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not end")
+	}
+}
+
+func TestCheckFindsWhatIsWrong(t *testing.T) {
+	w := build(t, "mkdir mod; echo a:b > loose; chmod 644 loose",
+		"stric mode = yes\nuse chroot = no\n[good]\npath = DIR/mod\nignore errors\n[gone]\npath = DIR/gone\n[open]\npath = DIR/mod\nread only = no\n[loose]\npath = DIR/mod\nauth users = a\nsecrets file = DIR/loose\n")
+	modules, findings, err := daemon.Check(filepath.Join(w.dir, "rsyncd.conf"), nil)
+	if err != nil || len(modules) != 4 {
+		t.Fatalf("%d modules, %v", len(modules), err)
+	}
+	var all strings.Builder
+	for _, f := range findings {
+		fmt.Fprintf(&all, "%v %v %s [%s]\n", f.Where.Line, f.Error, f.Text, f.Hint)
+	}
+	for _, want := range []string{
+		`3 false Unknown Parameter encountered: "stric mode" [did you mean "strict modes"?]`,
+		`7 false Ignoring badly formed line in config file: ignore errors [write "ignore errors = yes" if that is meant]`,
+		"9 true module gone: " + w.dir + "/gone is no directory [mkdir -p " + w.dir + "/gone]",
+		"12 false module open: it can be written to without a password",
+		"16 true module loose: secrets file must not be other-accessible",
+	} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("no %q in\n%s", want, all.String())
+		}
+	}
+	if _, _, err := daemon.Check(filepath.Join(w.dir, "none"), nil); err == nil {
+		t.Error("a file that is not there is right")
+	}
+}
