@@ -19,3 +19,4 @@ func (x *index) Siblings(p tree.Path, m tree.Meta) []tree.Path  { return x.sibli
 func (x *index) Fill(d tree.Path, m tree.Meta, es []tree.Entry) { x.fill(d, m, es) }
 func (x *index) Differs(d tree.Path, es []tree.Entry) []string  { return x.differs(d, es) }
 func (x *index) Counts() (files, dirs int)                      { return x.files, x.dirs }
+func (x *index) Haunted(p tree.Path) []tree.Path                { return x.haunted(p) }

@@ -22,6 +22,7 @@ type index struct {
 	links map[tree.Inode]map[tree.Path]bool // names of files that have several
 	inode map[tree.Path]tree.Inode          // the same the other way
 	where map[uint64]*dirNode               // of files with one name, its directory; nil until a name is missing
+	ghost map[tree.Path]tree.Inode          // removed names of files that had others: who has one open may still write
 	files int                               // entries that are not directories
 	dirs  int
 }
@@ -52,7 +53,7 @@ type seen struct {
 }
 
 func newIndex() *index {
-	return &index{root: &dirNode{}, links: map[tree.Inode]map[tree.Path]bool{}, inode: map[tree.Path]tree.Inode{}}
+	return &index{root: &dirNode{}, links: map[tree.Inode]map[tree.Path]bool{}, inode: map[tree.Path]tree.Inode{}, ghost: map[tree.Path]tree.Inode{}}
 }
 
 // stampOf digests m.
@@ -141,6 +142,7 @@ func (x *index) put(p tree.Path, m tree.Meta) (removed int) {
 		x.where[m.Ino] = up
 	}
 	x.unlink(p)
+	delete(x.ghost, p)
 	if m.Linked() {
 		x.link(p, m.Inode())
 	}
@@ -153,6 +155,7 @@ func (x *index) link(p tree.Path, i tree.Inode) {
 	}
 	x.links[i][p] = true
 	x.inode[p] = i
+	delete(x.ghost, p)
 }
 
 func (x *index) unlink(p tree.Path) {
@@ -160,8 +163,26 @@ func (x *index) unlink(p tree.Path) {
 		delete(x.inode, p)
 		if delete(x.links[i], p); len(x.links[i]) == 0 {
 			delete(x.links, i)
+		} else if len(x.ghost) < maxGhosts {
+			x.ghost[p] = i
 		}
 	}
+}
+
+// maxGhosts bounds the removed names that are remembered.
+const maxGhosts = 10_000
+
+// haunted are the names left of the file that had the name p, which is gone:
+// what is written through it goes to them.
+func (x *index) haunted(p tree.Path) []tree.Path {
+	i, ok := x.ghost[p]
+	if !ok {
+		return nil
+	}
+	if len(x.links[i]) == 0 {
+		x.find(tree.Meta{Dev: i.Dev, Ino: i.Ino})
+	}
+	return slices.Sorted(maps.Keys(x.links[i]))
 }
 
 // siblings are the other names known of the file behind m.
@@ -338,7 +359,14 @@ func (x *index) rename(from, to tree.Path) {
 	for _, p := range moved {
 		i := x.inode[p]
 		x.unlink(p)
+		delete(x.ghost, p)
 		x.link(p.Rebase(from, to), i)
+	}
+	for p, i := range x.ghost {
+		if p.Below(from) {
+			delete(x.ghost, p)
+			x.ghost[p.Rebase(from, to)] = i
+		}
 	}
 }
 

@@ -178,3 +178,34 @@ func TestAMillionFilesCostLessThanFiftyBytesEach(t *testing.T) {
 		t.Errorf("%d files", f)
 	}
 }
+
+// Whoever has a file open by a name that is gone may still write to it: the
+// names that are left must be found, also when they were renamed, and when the
+// last one has become the only one.
+func TestARemovedNameLeadsToTheOthers(t *testing.T) {
+	x := mirror.NewIndex()
+	m := file(7)
+	m.Nlink = 3
+	for _, p := range []tree.Path{"a", "d/b", "e/c"} {
+		x.Put(p, m)
+	}
+	x.Remove("a")
+	if got := x.Haunted("a"); !slices.Equal(got, []tree.Path{"d/b", "e/c"}) {
+		t.Errorf("the names left are %q", got)
+	}
+	x.Remove("d/b")
+	x.Rename("d", "f")
+	m.Nlink = 1
+	x.Put("e/c", m)
+	x.Rename("e", "g")
+	for _, p := range []tree.Path{"a", "f/b"} {
+		if got := x.Haunted(p); !slices.Equal(got, []tree.Path{"g/c"}) {
+			t.Errorf("%s leads to %q", p, got)
+		}
+	}
+	x.Put("a", file(8))
+	x.Remove("a")
+	if got := x.Haunted("a"); len(got) > 0 {
+		t.Errorf("the name of another file leads to %q", got)
+	}
+}

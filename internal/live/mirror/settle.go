@@ -73,6 +73,11 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 		m.enqueue(c) // the target will say what is wrong with it
 		return
 	}
+	if !exists {
+		for _, p := range m.index.haunted(c.Path) {
+			m.dirty(root, change.Change{Kind: change.Dirty, Path: p, Class: change.Content, At: c.At})
+		}
+	}
 	if !exists && m.cfg.MaxDelete >= 0 {
 		c.Path = topmostMissing(root, c.Path)
 	}

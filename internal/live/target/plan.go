@@ -64,6 +64,9 @@ func (p planner) plan() []step {
 	p.compose()
 	var first, last []change.Item
 	for _, it := range p.batch.Items {
+		if p.moot(it.Path) {
+			continue
+		}
 		it.Class = p.class(it)
 		switch {
 		case p.origin(it.Path):
@@ -89,6 +92,20 @@ func (p planner) plan() []step {
 		last = append(last, p.linked(first)...)
 	}
 	return append(steps, p.compare(last)...)
+}
+
+// moot reports whether path lies below something that is no directory: what
+// that is has an item of its own, which comes with all its names.
+func (p *planner) moot(path tree.Path) bool {
+	if _, err := p.lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return false
+	}
+	for up := path.Parent(); !up.IsRoot(); up = up.Parent() {
+		if m, err := p.lstat(up); err == nil {
+			return !m.IsDir()
+		}
+	}
+	return false
 }
 
 // class is how closely an item has to be compared, by what is there now.

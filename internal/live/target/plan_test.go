@@ -51,10 +51,16 @@ func TestPlan(t *testing.T) {
 			want:  ".: content small .\n.: big .",
 		},
 		{
-			name:  "an item below what is a file now stands for that, in the root",
+			name:  "an item below what is a file now is that file's business",
 			disk:  disk{"f": 5},
 			batch: change.Batch{Items: []change.Item{item("f/x/c", change.Attr)}},
-			want:  ".: content f/x/c .",
+			want:  "",
+		},
+		{
+			name:  "an item below what is gone removes a name from the root",
+			disk:  disk{},
+			batch: change.Batch{Items: []change.Item{item("d/x/c", change.Attr)}},
+			want:  ".: content d/x/c .",
 		},
 		{
 			name:  "a subtree is scanned",
