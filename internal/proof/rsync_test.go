@@ -3,7 +3,6 @@ package proof_test
 import (
 	"fmt"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -267,8 +266,13 @@ func (r row) try(via harness.Transport, protocol int, c corner) (attempt, error)
 		}
 		a.outcomes = append(a.outcomes, o)
 	}
+	// A directory for temporary files is left as it was, or not: a file that
+	// has no name until it is complete never was in it.
+	if tmp := filepath.Join(a.world, "tmp"); exists(tmp) {
+		err = os.Chtimes(tmp, a.span.From, a.span.From)
+	}
 	a.span.To = time.Now().Add(time.Second)
-	return a, nil
+	return a, err
 }
 
 // differences lists what is not the same after two attempts at a row.
@@ -293,7 +297,8 @@ func (r row) differences(want, got attempt) ([]string, error) {
 		if d := harness.DiffLines(outA, outB); d != "" {
 			found = append(found, fmt.Sprintf("run %d: standard output:\n%s", i+1, d))
 		}
-		errA, errB := harness.SortedLines(plain(a.Err, want.world)), harness.SortedLines(plain(b.Err, got.world))
+		errA := harness.SortedLines(harness.PlainErrors(a.Err, want.world, a.Code, lab.ours, lab.real))
+		errB := harness.SortedLines(harness.PlainErrors(b.Err, got.world, b.Code, lab.ours, lab.real))
 		if d := harness.DiffLines(errA, errB); d != "" && !r.quiet {
 			found = append(found, fmt.Sprintf("run %d: standard error:\n%s", i+1, d))
 		}
@@ -409,67 +414,9 @@ func (c rowCase) compare(t *testing.T, seen *knownTally) {
 			check(t, err)
 			found, err := c.differences(want, got)
 			check(t, err)
-			name := fmt.Sprintf("%s/%s/%d/%s", c.name, c.via, c.protocol, at)
-			if len(found) == 0 {
-				seen.passed(name)
-				return
-			}
-			if seen.failed(name) {
-				return
-			}
-			t.Errorf("%s: %s\n%s", c.name, strings.Join(harness.QuoteAll(got.words), " "), strings.Join(found, "\n"))
+			seen.report(t, fmt.Sprintf("%s/%s/%d/%s", c.name, c.via, c.protocol, at), append([]string{
+				c.name + ": " + strings.Join(harness.QuoteAll(got.words), " "),
+			}, found...))
 		})
-	}
-}
-
-// A knownDifference is one that is not mended yet. An entry that no longer
-// differs fails the test: the list is to shrink until it is gone.
-type knownDifference struct {
-	cases  string // a pattern as of path.Match for ROW/TRANSPORT/PROTOCOL/CORNER
-	reason string
-}
-
-// knownTally counts what came of the cases that a known difference names.
-type knownTally struct {
-	mu   sync.Mutex
-	fine map[string]string // pattern -> a case of it that passed
-	bad  map[string]bool   // patterns of which something differs still
-}
-
-// failed reports whether a difference is known.
-func (k *knownTally) failed(name string) bool {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, d := range knownDifferences {
-		if ok, _ := path.Match(d.cases, name); ok {
-			if k.bad == nil {
-				k.bad = map[string]bool{}
-			}
-			k.bad[d.cases] = true
-			return true
-		}
-	}
-	return false
-}
-
-func (k *knownTally) passed(name string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, d := range knownDifferences {
-		if ok, _ := path.Match(d.cases, name); ok {
-			if k.fine == nil {
-				k.fine = map[string]string{}
-			}
-			k.fine[d.cases] = name
-		}
-	}
-}
-
-// unused fails for each entry of which everything that was tried is equal.
-func (k *knownTally) unused(t *testing.T) {
-	for pattern, name := range k.fine {
-		if !k.bad[pattern] {
-			t.Errorf("the known difference %q is gone (%s): take it off the list", pattern, name)
-		}
 	}
 }

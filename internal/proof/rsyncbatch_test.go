@@ -15,6 +15,8 @@ import (
 // its writer.
 func TestRsyncBatches(t *testing.T) {
 	needLab(t)
+	var seen knownTally
+	t.Cleanup(func() { seen.unused(t) })
 	for i, c := range []struct {
 		name, write, read string
 		world             string
@@ -51,9 +53,7 @@ func TestRsyncBatches(t *testing.T) {
 							check(t, err)
 							found, err := b.row().differences(want, got)
 							check(t, err)
-							if len(found) > 0 {
-								t.Error(strings.Join(found, "\n"))
-							}
+							seen.report(t, fmt.Sprintf("batch/%s/%d/%s/%s", c.name, protocol, writer, reader), append([]string{c.write}, found...))
 						})
 					}
 				}

@@ -182,6 +182,8 @@ func live(t *testing.T, world, bin, script string) (out, errs string) {
 
 func TestRsyncHabits(t *testing.T) {
 	needLab(t)
+	var seen knownTally
+	t.Cleanup(func() { seen.unused(t) })
 	realBin, oursBin := bins(t)
 	for _, h := range habits {
 		t.Run(h.name, func(t *testing.T) {
@@ -200,17 +202,19 @@ func TestRsyncHabits(t *testing.T) {
 				outs[i], errs[i] = live(t, world, bin, h.script)
 			}
 			span.To = time.Now().Add(time.Second)
+			found := []string{h.name}
 			if d := harness.DiffLines(harness.Settled(outs[0]), harness.Settled(outs[1])); d != "" {
-				t.Errorf("standard output:\n%s", d)
+				found = append(found, "standard output:", d)
 			}
 			if d := harness.DiffLines(harness.SortedLines(errs[0]), harness.SortedLines(errs[1])); d != "" {
-				t.Errorf("standard error:\n%s", d)
+				found = append(found, "standard error:", d)
 			}
 			left, err := harness.Compare(worlds[0], worlds[1], harness.Comparison{HardLinks: true, Xattrs: true, AllXattrs: true, Now: span})
 			check(t, err)
 			if len(left) > 0 {
-				t.Errorf("what is left (the source is the real one's):\n%s", strings.Join(left, "\n"))
+				found = append(append(found, "what is left (the source is the real one's):"), left...)
 			}
+			seen.report(t, "habit/"+h.name, found)
 		})
 	}
 }

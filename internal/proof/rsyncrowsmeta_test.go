@@ -216,6 +216,3 @@ var troubleRows = []row{
 	{name: "a backup dir that is a file", world: small + "bak 5\n", args: "-aib --backup-dir=../bak"},
 	{name: "daemon options without daemon", world: small, args: "-ai --config=x", via: localOnly},
 }
-
-// knownDifferences are those of the rows that are not mended yet.
-var knownDifferences = []knownDifference{}

@@ -19,7 +19,7 @@ import (
 func (a *app) opsCommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.init(), a.check(), a.run(), a.status(), a.flush(), a.reload(),
-		a.pause(), a.resume(), a.resync(), a.backlog(), a.explain(),
+		a.pause(), a.resume(), a.resync(), a.backlog(), a.explain(), a.verify(), a.service(),
 	}
 }
 
@@ -118,7 +118,7 @@ func (a *app) flush() *cobra.Command {
 that is meant: of all mirrors, or of MIRROR. Files that are being written count
 as changed. If the time is over, or a target is stopped or paused, the code is
 23 and those who lag are named.`,
-		Example: "  lockstep flush\n  lockstep flush www --timeout 10s && echo published\n  lockstep flush --target /srv/copy",
+		Example: "  lockstep flush\n  lockstep flush www --timeout 10s\n  lockstep flush --target /srv/copy",
 		Args:    a.mirrorArg,
 		RunE: func(_ *cobra.Command, words []string) error {
 			began := time.Now()
@@ -151,7 +151,7 @@ func (a *app) reload() *cobra.Command {
 		Use:     "reload [flags]",
 		Short:   "Apply an edited configuration",
 		Long:    "Mirrors that did not change go on undisturbed, the others start again. A file with a\nmistake is refused, and everything goes on as it was.",
-		Example: "  lockstep check && lockstep reload",
+		Example: "  lockstep check\n  lockstep reload",
 		Args:    a.noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			reply, err := a.ask(o, control.Request{Op: control.OpReload})

@@ -1,5 +1,6 @@
-// Package lockstep is the command line of lockstep itself: mirror, demo,
-// version, completion and the help topics. A command parses its words into an
+// Package lockstep is the command line of lockstep itself: mirror, demo, run
+// and the commands that ask a running lockstep, version, completion and the
+// help topics. A command parses its words into an
 // options struct, turns that into a mirror.Config, starts one mirror and shows
 // what the mirror tells it; everything else happens below.
 //

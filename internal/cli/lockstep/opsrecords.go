@@ -55,6 +55,19 @@ type explainedRecord struct {
 	control.Explain
 }
 
+type differenceRecord struct {
+	head
+	Target string `json:"target" doc:"the target as configured"`
+	What   string `json:"what" doc:"differs: missing on the target, or of other content; extra: on the target only"`
+	pathKeys
+}
+
+type verifiedRecord struct {
+	head
+	Differences int  `json:"differences" doc:"paths that differ"`
+	Repaired    bool `json:"repaired" doc:"whether they were then brought in step"`
+}
+
 // opsEvents lists them with their meaning.
 var opsEvents = []jsonEvent{
 	{"config", "of check: the effective configuration", configRecord{}},
@@ -65,4 +78,6 @@ var opsEvents = []jsonEvent{
 	{"done", "of pause, resume and resync: it was done", doneRecord{}},
 	{"pending", "of backlog: a path that a target has not acknowledged", pendingRecord{}},
 	{"explained", "of explain: what becomes of a path in one mirror", explainedRecord{}},
+	{"difference", "of verify: a path that a target does not hold as the source does", differenceRecord{}},
+	{"verified", "of verify: a mirror was compared", verifiedRecord{}},
 }

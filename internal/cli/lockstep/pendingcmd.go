@@ -112,7 +112,7 @@ func explainText(x control.Explain) string {
 	}
 	text := fmt.Sprintf("%s: %s: %s, %s", x.Mirror, plain(x.Path), verdict, plain(x.Why))
 	if x.Rule != "" {
-		text += fmt.Sprintf("\n  rule %s (%s)", tree.Quote(x.Rule), plain(x.Origin))
+		text += fmt.Sprintf("\n  rule \"%s\" (%s)", plain(x.Rule), plain(x.Origin))
 		if x.Decided != "" {
 			text += " matches " + plain(x.Decided)
 		}

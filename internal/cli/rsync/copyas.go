@@ -16,6 +16,14 @@ type identity struct {
 	groups   []int // besides; nil leaves them to gid alone
 }
 
+// copyAs does what --copy-as asks for, if it is given.
+func copyAs(set *option.Set, role string) error {
+	if set.CopyAs == "" {
+		return nil
+	}
+	return assume(set.CopyAs, role)
+}
+
 // assume makes the process --copy-as' user, for good: what it could do before,
 // it cannot any more. role is who speaks of errors.
 func assume(who, role string) error {

@@ -140,6 +140,10 @@ func knownChecksum(name string) bool {
 
 // serve is the other end of somebody's command.
 func (c *Command) serve(ctx context.Context, set *option.Set) int {
+	role := "Receiver"
+	if set.Sender {
+		role = "sender"
+	}
 	var file io.Closer
 	var talk output.Talk
 	server := &session.Server{
@@ -152,6 +156,7 @@ func (c *Command) serve(ctx context.Context, set *option.Set) int {
 			file, talk = opened, output.NewPrinter(output.Config{Opt: opt, Log: log})
 			return talk
 		},
+		Ready: func(opt *option.Set) error { return copyAs(opt, role) },
 	}
 	stats, err := server.Run(ctx)
 	if talk != nil && stats != nil && err == nil {
@@ -182,6 +187,10 @@ func (c *Command) transfer(ctx context.Context, set *option.Set) int {
 		return c.show(set)
 	}
 	log, file := c.openLog(set)
+	role := "sender"
+	if ops.Pull {
+		role = "Receiver"
+	}
 	printer := output.NewPrinter(output.Config{
 		Opt: set, Out: c.Out, Err: c.Err, Log: log,
 		Local: !ops.Push && !ops.Pull, Charset: charset(c.Getenv),
@@ -191,6 +200,7 @@ func (c *Command) transfer(ctx context.Context, set *option.Set) int {
 	client := &session.Client{
 		Opt: set, Argv: append([]string{c.Name}, c.Words...), Talk: printer,
 		Stdin: c.In, Stderr: c.Err, Getenv: c.Getenv, Password: askPassword,
+		Ready: func(opt *option.Set) error { return copyAs(opt, role) },
 	}
 	_, err = client.Run(ctx)
 	code := session.ExitCode(err)

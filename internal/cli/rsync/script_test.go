@@ -1,6 +1,7 @@
 package rsync_test
 
 import (
+	"fmt"
 	"os"
 	"testing"
 	"time"
@@ -22,5 +23,11 @@ func TestScripts(t *testing.T) {
 		Deadline:            time.Now().Add(2 * time.Minute),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition: func(name string) (bool, error) {
+			if name != "root" {
+				return false, fmt.Errorf("there is no condition %q", name)
+			}
+			return os.Geteuid() == 0, nil
+		},
 	})
 }

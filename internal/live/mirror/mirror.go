@@ -357,6 +357,12 @@ func (m *Mirror) sleep(now time.Time) (time.Duration, bool) {
 	return max(next.Sub(now), time.Millisecond), true
 }
 
+// Last is the state in which the mirror ended. It waits for the end of Run.
+func (m *Mirror) Last() State {
+	<-m.ended
+	return m.snapshot()
+}
+
 // State takes a snapshot; before Run and after it there is none.
 func (m *Mirror) State() State {
 	reply := make(chan State, 1)

@@ -218,6 +218,9 @@ func (w *work) file(p tree.Path, meta tree.Meta, attrs []walk.Xattr, content, as
 		return w.unlessDry(func() error { return w.dst.SetMeta(p, meta, attrs) })
 	}
 	if w.dry {
+		if w.opts.Checksum && exists && !parted && have.Size == meta.Size && w.equal(p) {
+			return nil
+		}
 		w.opts.plan(false, p)
 		w.count(meta.Size)
 		return nil

@@ -84,8 +84,5 @@ func InList(name string, paths ...tree.Path) (tree.Path, bool) {
 	return inList(name, list)
 }
 
-// SplitShell is splitShell for tests.
-var SplitShell = splitShell
-
 // JudgePasswordFile is judgePasswordFile for tests.
 var JudgePasswordFile = judgePasswordFile

@@ -54,7 +54,7 @@ func NewRsync(sp Spec, src Source, opts Options) (*Rsync, error) {
 		r.ep.Port, _ = strconv.Atoi(sp.Port) // checked by ParseSpec
 	}
 	if sp.Transport == Shell {
-		words, err := splitShell(opts.Shell)
+		words, err := session.SplitShell(opts.Shell)
 		if err != nil {
 			return nil, fmt.Errorf("target %s: %w", tree.Quote(sp.Text), err)
 		}

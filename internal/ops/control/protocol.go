@@ -14,18 +14,30 @@ import (
 
 // The operations.
 const (
-	OpStatus  = "status"  // how everything does
-	OpFlush   = "flush"   // wait until what was changed before is on the targets
-	OpReload  = "reload"  // read the configuration again
-	OpPause   = "pause"   // send nothing new
-	OpResume  = "resume"  // end a pause, try again what had stopped
-	OpResync  = "resync"  // compare everything
-	OpBacklog = "backlog" // what is pending
-	OpExplain = "explain" // why a path is mirrored or not
+	OpStatus  = "status"
+	OpFlush   = "flush"
+	OpReload  = "reload"
+	OpPause   = "pause"
+	OpResume  = "resume"
+	OpResync  = "resync"
+	OpBacklog = "backlog"
+	OpExplain = "explain"
 )
 
-// Ops are all operations.
+// Ops are all operations, in the order of the documentation.
 var Ops = []string{OpStatus, OpFlush, OpReload, OpPause, OpResume, OpResync, OpBacklog, OpExplain}
+
+// OpMeaning says what they do.
+var OpMeaning = map[string]string{
+	OpStatus:  "says how everything does",
+	OpFlush:   "waits until everything that was changed before is on every target that is meant",
+	OpReload:  "reads the configuration again and applies it",
+	OpPause:   "sends nothing new; changes go on being collected",
+	OpResume:  "ends a pause; tries again now what had stopped, failed or ended",
+	OpResync:  "compares everything with the targets in a full pass",
+	OpBacklog: "lists what targets have not acknowledged",
+	OpExplain: "says why a path is mirrored or not",
+}
 
 // Request is what a client asks for.
 type Request struct {

@@ -42,7 +42,7 @@ type Span struct{ From, To time.Time }
 
 func (s Span) holds(t unix.Timespec) bool {
 	at := time.Unix(t.Unix())
-	return at.After(s.From) && at.Before(s.To)
+	return !at.Before(s.From) && !at.After(s.To)
 }
 
 // maxDifferences is how many differences one comparison lists.

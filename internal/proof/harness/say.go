@@ -15,6 +15,9 @@ var variable = []struct {
 	with    string
 }{
 	{regexp.MustCompile(` at [-\w./]+\(\w+\) \[(\w+)=[^]]*\]`), ` at FILE(LINE) [$1=VERSION]`},
+	// What a program says of itself before and after the list of its options.
+	{regexp.MustCompile(`(?ms)^rsync  version .*?^Usage: `), "BANNER\nUsage: "},
+	{regexp.MustCompile(`(?m)^(?:Please see the rsync|The manpages of rsync|See https://).*\n(?:and .*\n)?`), ``},
 	{regexp.MustCompile(`(sent|received) [\d,.KMG]+ bytes`), `$1 N bytes`},
 	{regexp.MustCompile(`\(\d+ bytes received so far\)`), `(N bytes received so far)`},
 	{regexp.MustCompile(`[\d,.]+[KMG]? bytes/sec`), `N bytes/sec`},
@@ -23,7 +26,11 @@ var variable = []struct {
 	{regexp.MustCompile(`(File list (?:generation|transfer) time): [\d.]+`), `$1: N`},
 	{regexp.MustCompile(` +[\d.]+[kMG]B/s +(?:\d+:\d\d:\d\d|\?\?:\?\?:\?\?)`), ` N/s TIME`},
 	{regexp.MustCompile(`(\.[^"/\s]+)\.[A-Za-z0-9]{6}"`), `$1.XXXXXX"`},
+	// What an end that is told to stop, or whose peer is gone, may or may not
+	// have the time to say.
 	{regexp.MustCompile(`(?m)^rsync error: received SIGUSR1.*\n`), ``},
+	{regexp.MustCompile(`(?m)^rsync: \[\w+\] (?:read|write) error: (?:Connection reset by peer|Broken pipe) \(\d+\)\n`), ``},
+	{regexp.MustCompile(`(?m)^rsync: \[\w+\] safe_write failed .*: Broken pipe \(32\)\n`), ``},
 	{regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\d+\] `), `TIME [PID] `},
 	{regexp.MustCompile(`port \d+`), `port N`},
 	{regexp.MustCompile(`--rsync-path=\S+`), `--rsync-path=PROGRAM`},
@@ -51,6 +58,19 @@ func Plain(text, world string, programs ...string) string {
 		lines[i] = line[strings.LastIndexByte(line, '\r')+1:]
 	}
 	return strings.Join(lines, "\n")
+}
+
+// lateEnd is what a server at an old protocol may say after a transfer that
+// was complete, when its client is gone already.
+var lateEnd = regexp.MustCompile(`(?m)^rsync error: error in (?:rsync protocol data stream \(code 12\)|socket IO \(code 10\)) .*\n`)
+
+// PlainErrors is Plain for standard error, given how the transfer ended.
+func PlainErrors(text, world string, code int, programs ...string) string {
+	text = Plain(text, world, programs...)
+	if code == 0 {
+		text = lateEnd.ReplaceAllString(text, "")
+	}
+	return text
 }
 
 // told are lines that come over a way of their own, so that where they stand

@@ -33,7 +33,7 @@ type conn struct {
 	r *bufio.Reader
 }
 
-func newConn(s stream) *conn { return &conn{stream: s, r: bufio.NewReaderSize(s, 8<<10)} }
+func newConn(s stream) *conn { return &conn{stream: s, r: bufio.NewReaderSize(s, 4<<10)} }
 
 func (c *conn) Read(p []byte) (int, error) { return c.r.Read(p) }
 

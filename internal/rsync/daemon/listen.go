@@ -42,7 +42,8 @@ func Listen(c *conf.Config, e Endpoint) ([]net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("unable to bind any inbound sockets on port %d: %w", port, err)
 	}
-	if raw, err := l.(*net.TCPListener).SyscallConn(); err == nil {
+	_, set := c.Global.Set(conf.ListenBacklog) // the default of rsync is 5: a burst of clients would wait for seconds
+	if raw, err := l.(*net.TCPListener).SyscallConn(); err == nil && set {
 		_ = raw.Control(func(fd uintptr) { _ = unix.Listen(int(fd), c.Global.Int(conf.ListenBacklog)) })
 	}
 	return []net.Listener{l}, nil
@@ -163,7 +164,8 @@ func HoldPidFile(name string) (*PidFile, error) {
 		return nil, fmt.Errorf("failed to lock pid file %s: another daemon holds it", name)
 	}
 	text := fmt.Sprintf("%d\n", os.Getpid())
-	if err := f.Truncate(0); err == nil {
+	err = f.Truncate(0)
+	if err == nil {
 		_, err = f.WriteAt([]byte(text), 0)
 	}
 	if err != nil {

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
@@ -41,8 +42,8 @@ type Server struct {
 	visits  sync.WaitGroup
 
 	mu       sync.Mutex
-	waiting  int
-	from     map[string]int // of those that wait, by address
+	waiting  list.List      // of *pass, those that came first in front
+	from     map[string]int // how many of them, by address
 	failures map[string]failures
 	told     string // the problems of the configuration that were logged last
 	counts   Counts
@@ -201,7 +202,7 @@ func (s *Server) Visit(ctx context.Context, c net.Conn) {
 
 // visit serves one connection. Until it is trusted, ctx ends it.
 func (s *Server) visit(ctx, transfers context.Context, c stream, from netip.Addr) {
-	p := s.admit(from.String())
+	p := s.admit(from.String(), c)
 	if p == nil {
 		_ = c.SetDeadline(time.Now().Add(lingerTime))
 		_, _ = fmt.Fprint(c, "@ERROR: too many connections -- try again later\n")
@@ -237,22 +238,44 @@ func (s *Server) visit(ctx, transfers context.Context, c stream, from netip.Addr
 type pass struct {
 	server  *Server
 	address string
+	conn    stream
+	at      *list.Element
 	end     func() bool // stops what ends the connection with the daemon
 	once    sync.Once
 }
 
-// admit gives a pass, nil if too many wait.
-func (s *Server) admit(address string) *pass {
+// admit gives a pass, nil if too many wait from the address. If too many wait
+// in all, who has waited longest must go: an honest client is through in no time.
+func (s *Server) admit(address string, c stream) *pass {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.Connections++
-	if s.waiting >= maxWaiting || s.from[address] >= maxWaitingEach {
+	if s.from[address] >= maxWaitingEach {
 		s.counts.Refused["waiting"]++
 		return nil
 	}
-	s.waiting++
+	p := &pass{server: s, address: address, conn: c}
+	if s.waiting.Len() >= maxWaiting {
+		s.counts.Refused["waiting"]++
+		oldest := s.waiting.Front().Value.(*pass)
+		s.remove(oldest)
+		oldest.conn.Close()
+	}
+	p.at = s.waiting.PushBack(p)
 	s.from[address]++
-	return &pass{server: s, address: address}
+	return p
+}
+
+// remove takes a pass out of those that wait; the caller holds mu.
+func (s *Server) remove(p *pass) {
+	if p.at == nil {
+		return
+	}
+	s.waiting.Remove(p.at)
+	p.at = nil
+	if s.from[p.address]--; s.from[p.address] == 0 {
+		delete(s.from, p.address)
+	}
 }
 
 // release gives the pass back; further calls do nothing.
@@ -264,10 +287,7 @@ func (p *pass) release() {
 		s := p.server
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.waiting--
-		if s.from[p.address]--; s.from[p.address] == 0 {
-			delete(s.from, p.address)
-		}
+		s.remove(p)
 	})
 }
 

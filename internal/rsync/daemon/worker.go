@@ -220,7 +220,7 @@ func Work() (code int, started bool) {
 	for fd := connFD; fd <= logFD; fd++ {
 		syscall.CloseOnExec(fd)
 	}
-	time.Now().Zone() // reads the time zone while it can be found
+	_ = time.Now().Format(time.RFC3339) // reads the time zone while it can be found
 	w, err := newWorker()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "rsync: the process of a transfer: %v\n", err)

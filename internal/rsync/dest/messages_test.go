@@ -68,7 +68,7 @@ var messageCases = []messageCase{
 	{name: "a directory where a backup goes", args: "-b --backup-dir=../b --info=backup --delete",
 		set: func(o *option.Set) { backupDir(o); o.Delete = true }, dst: "d", setup: "mkdir -p d b/gone/x; touch d/gone"},
 	{name: "a directory with entries where a backup goes", args: "-b --info=backup", set: func(o *option.Set) { o.Backup, o.Info[option.InfoBackup] = true, 1 },
-		dst: "d", setup: "mkdir -p d/a~/x; touch d/a~/x/f; echo older > d/a"},
+		dst: "d", setup: "mkdir -p d/a~/x; touch d/a~/x/f; echo the old one > d/a"},
 	{name: "deletions", args: "--delete", set: func(o *option.Set) { o.Delete = true }, dst: "d", setup: "mkdir -p d/p/q/r; touch d/p/q/1 d/p/q/r/2 d/3; mkfifo d/4"},
 	{name: "limited deletions", args: "--delete --max-delete=1", set: func(o *option.Set) { o.Delete, o.MaxDelete = true, 1 }, dst: "d",
 		setup: "mkdir -p d/a/b/c; touch d/a/b/c/p d/a/b/q d/a/r; rm s/a"},

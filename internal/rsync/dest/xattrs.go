@@ -59,6 +59,7 @@ func (d *Dest) covers(local string) bool {
 // wantedXattr is a listed attribute under its name here.
 type wantedXattr struct {
 	flist.Attr
+	set   int32
 	local string
 }
 
@@ -78,20 +79,24 @@ func (d *Dest) wantedXattrs(f *flist.File) []wantedXattr {
 	var want []wantedXattr
 	for _, a := range d.p.Sets.Set(f.Xattrs) {
 		if local, ok := d.ours(a.Name); ok {
-			want = append(want, wantedXattr{a, local})
+			want = append(want, wantedXattr{a, f.Xattrs, local})
 		}
 	}
 	return want
 }
 
 // diffXattrs compares the wanted attributes with those that are here: set are
-// those to be written, gone the names of those to be removed.
+// those to be written, gone the names of those to be removed. Long values that
+// turn out to be the wanted ones are learned on the way.
 func (d *Dest) diffXattrs(want []wantedXattr, have []walk.Xattr) (set []wantedXattr, gone []string) {
 	for i := range want {
 		w := &want[i]
 		at := slices.IndexFunc(have, func(x walk.Xattr) bool { return x.Name == w.local })
-		if at < 0 || !w.same(have[at].Value) {
+		switch {
+		case at < 0 || !w.same(have[at].Value):
 			set = append(set, *w)
+		case w.Long && !w.Known:
+			d.p.Sets.Learn(w.set, w.Number, have[at].Value)
 		}
 	}
 	for _, x := range have {

@@ -2,6 +2,7 @@ package generator
 
 import (
 	"fmt"
+	"syscall"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/dest"
@@ -76,6 +77,9 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 		g.exists(f, have)
 		if have.Kind != tree.Symlink {
 			g.dirs[f] |= blocked
+			if f.Content && (g.timing == during || g.timing == delay) {
+				g.unreadable(g.d.Path(f), syscall.ENOTDIR)
+			}
 		}
 		return
 	case have.Kind != tree.Missing && have.Kind != tree.Dir && !g.makeRoom(l, f, have, "directory"):
@@ -120,6 +124,7 @@ func (g *run) reportDir(f *flist.File, ndx int32, have *dest.Found, early bool) 
 			flags := wire.ItemLocalChange
 			if m.Level == dest.SameAll {
 				flags |= wire.ItemMatchedAlt
+				g.upToDate(f, false)
 			}
 			g.report(f, ndx, &m.Found, flags, nil)
 			return
@@ -198,8 +203,15 @@ func (g *run) touchAll() {
 	g.touched = nil
 }
 
-// touchUp puts right the times and the mode of a directory. Trouble was told.
-func (g *run) touchUp(dir *flist.File) { g.did(g.d.TouchUp(dir)) }
+// touchUp puts right the times and the mode of a directory, if something
+// changed its time meanwhile. Trouble was told.
+func (g *run) touchUp(dir *flist.File) {
+	have, err := g.d.Stat(dir)
+	if err == nil && g.d.SameTime(have.Mtime, dir.Meta.Mtime) && !g.narrow(dir) {
+		return
+	}
+	g.did(g.d.TouchUp(dir))
+}
 
 // narrow reports whether a directory must stay more open than it is to be while
 // we work in it.

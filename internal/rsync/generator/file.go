@@ -151,7 +151,6 @@ func (g *run) alternate(l *list, f *flist.File, have *dest.Found, exists bool, a
 	g.spoilParent(l, f)
 	flags := wire.ItemLocalChange
 	if m.Level == dest.SameAll {
-		flags |= wire.ItemMatchedAlt
 		g.upToDate(f, false)
 	}
 	g.report(f, f.Index, &m.Found, flags, nil)

@@ -99,53 +99,54 @@ func FuzzRun(f *testing.F) {
 	f.Add([]byte("\x00\x02abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz"))
 	f.Add([]byte(strings.Repeat("\x05\x41\x00\x40\x02\x47", 20)))
 	f.Add([]byte(strings.Repeat("\x07\x03\x43\x01", 30)))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		s := script(data)
-		inc := s.pick(2) == 1
-		opt, err := option.Parse(option.Input{Words: append(strings.Fields(fuzzOptions[s.pick(len(fuzzOptions))]), "a", "b")})
-		check(t, err)
-		protocol := []int{31, 30, 29, 27}[s.pick(4)]
-		dir := t.TempDir()
-		check(t, os.Mkdir(dir+"/dst", 0o755))
-		check(t, os.WriteFile(dir+"/outside", nil, 0o644))
-		plant(t, dir+"/dst", "a x", "b/c y", "c -> ../outside", "d/d/d z", "e = a")
-		p := generator.Params{Opt: opt, Protocol: protocol, Xfer: checksum.MD5, Server: s.pick(2) == 1}
-		if inc && protocol >= 30 {
-			p.Compat = wire.IncRecurse
-		}
-		all := s.lists(p.Compat != 0)
-		lists, notes := flist.NewLists(), dest.NewNotes()
-		for _, l := range all {
-			lists.Add(l)
-		}
-		lists.End(nil)
-		for len(s) > 0 {
-			notes.Put(dest.Note{Kind: dest.NoteKind(s.pick(8)), Index: int32(s.next()) - 2})
-		}
-		d, err := dest.Open(dest.Params{Opt: opt, Protocol: protocol, Talk: quiet{}, File: checksum.MD5}, dir+"/dst/", dest.List{Entries: 3, First: all[0].Files[0]})
-		check(t, err)
-		defer d.Close()
-		w := wire.NewWriter(writerFunc(func(p []byte) (int, error) {
+	f.Fuzz(fuzzOne)
+}
+
+func fuzzOne(t *testing.T, data []byte) {
+	s := script(data)
+	inc := s.pick(2) == 1
+	opt, err := option.Parse(option.Input{Words: append(strings.Fields(fuzzOptions[s.pick(len(fuzzOptions))]), "a", "b")})
+	check(t, err)
+	protocol := []int{31, 30, 29, 27}[s.pick(4)]
+	dir := t.TempDir()
+	check(t, os.Mkdir(dir+"/dst", 0o755))
+	check(t, os.WriteFile(dir+"/outside", nil, 0o644))
+	plant(t, dir+"/dst", "a x", "b/c y", "c -> ../outside", "d/d/d z", "e = a")
+	p := generator.Params{Opt: opt, Protocol: protocol, Xfer: checksum.MD5, Server: s.pick(2) == 1}
+	if inc && protocol >= 30 {
+		p.Compat = wire.IncRecurse
+	}
+	all := s.lists(p.Compat != 0)
+	lists, notes := flist.NewLists(), dest.NewNotes()
+	for _, l := range all {
+		lists.Add(l)
+	}
+	lists.End(nil)
+	for len(s) > 0 {
+		notes.Put(dest.Note{Kind: dest.NoteKind(s.pick(8)), Index: int32(s.next()) - 2})
+	}
+	d, err := dest.Open(dest.Params{Opt: opt, Protocol: protocol, Talk: quiet{}, File: checksum.MD5}, dir+"/dst/", dest.List{Entries: 3, First: all[0].Files[0]})
+	check(t, err)
+	defer d.Close()
+	w := wire.NewWriter(writerFunc(func(p []byte) (int, error) {
+		notes.Put(dest.Note{Kind: dest.PhaseDone})
+		notes.Put(dest.Note{Kind: dest.Installed, Index: int32(len(p)) % 20})
+		return len(p), nil
+	}))
+	w.StartMux()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	ended := time.AfterFunc(2*time.Millisecond, func() {
+		for range 20 {
 			notes.Put(dest.Note{Kind: dest.PhaseDone})
-			notes.Put(dest.Note{Kind: dest.Installed, Index: int32(len(p)) % 20})
-			return len(p), nil
-		}))
-		w.StartMux()
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
-		defer context.AfterFunc(ctx, func() {})()
-		ended := time.AfterFunc(20*time.Millisecond, func() {
-			for range 20 {
-				notes.Put(dest.Note{Kind: dest.PhaseDone})
-			}
-			notes.Put(dest.Note{Kind: dest.Ended})
-		})
-		defer ended.Stop()
-		if _, err := generator.Run(ctx, w, p, d.As("generator"), lists, notes, quiet{}); ctx.Err() != nil {
-			t.Fatalf("does not end: %v", err)
 		}
-		if _, err := os.Lstat(dir + "/outside"); err != nil {
-			t.Fatal(err)
-		}
+		notes.Put(dest.Note{Kind: dest.Ended})
 	})
+	defer ended.Stop()
+	if _, err := generator.Run(ctx, w, p, d.As("generator"), lists, notes, quiet{}); ctx.Err() != nil {
+		t.Fatalf("does not end: %v", err)
+	}
+	if _, err := os.Lstat(dir + "/outside"); err != nil {
+		t.Fatal(err)
+	}
 }

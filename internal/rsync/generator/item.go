@@ -58,7 +58,7 @@ func (g *run) header(f *flist.File, ndx int32, have *dest.Found, flags wire.Item
 // client itself shows it as always.
 func (g *run) reportHere(f *flist.File, flags wire.Item, xname *string) {
 	if !g.p.Server {
-		e := &output.Event{Flags: flags, Path: f.Path, Meta: f.Meta, Target: f.Target}
+		e := &output.Event{Flags: flags, Path: f.Path, Meta: f.Meta, Target: g.d.Target(f)}
 		if xname != nil {
 			e.Flags |= wire.ItemXnameFollows
 			e.Leader, e.HasXname = *xname, true
@@ -76,7 +76,7 @@ func (g *run) reportHere(f *flist.File, flags wire.Item, xname *string) {
 	case xname != nil || f.Meta.Kind == tree.Dir:
 		return
 	case f.Meta.Kind == tree.Symlink:
-		name += " -> " + f.Target
+		name += " -> " + g.d.Target(f)
 	}
 	g.text(wire.CodeInfo, name)
 }
@@ -87,6 +87,9 @@ func (g *run) upToDate(f *flist.File, changed bool) {
 		return
 	}
 	line := g.name(f)
+	if f.Meta.Kind == tree.Dir {
+		line += "/"
+	}
 	if !changed {
 		line += " is uptodate"
 	}

@@ -37,7 +37,7 @@ func TestDoesWhatRsyncDoes(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("owners and devices need root")
 	}
-	cases, first := 40, uint64(1)
+	cases, first := 25, uint64(1)
 	if n, err := strconv.Atoi(os.Getenv(casesVar)); err == nil {
 		cases = n
 	}

@@ -531,10 +531,9 @@ func (r *rig) deliver(f *flist.File) {
 	if (kind == dest.Installed || kind == later) && !r.opt.DryRun {
 		content, err := os.ReadFile(filepath.Join(r.src, name))
 		if err == nil {
-			_, err = r.d.Store(f, content, r.tries[name] > 1)
+			_, err = r.d.As("receiver").Store(f, content, r.tries[name] > 1)
 		}
-		if err != nil {
-			r.say("store: " + err.Error())
+		if err != nil { // which was told
 			kind = dest.Failed
 		}
 	}

@@ -243,7 +243,9 @@ func (g *run) pass(l *list) error {
 			continue
 		}
 		if g.opt.ListOnly > 0 {
-			g.show(f)
+			if !g.inc || f.Meta.Kind != tree.Dir {
+				g.show(f)
+			}
 			continue
 		}
 		if err := g.entry(l, f, i); err != nil {
@@ -269,7 +271,9 @@ func (g *run) enter(l *list) error {
 		}
 		return nil
 	}
-	if l.Dir != nil && g.opt.ListOnly == 0 {
+	if l.Dir != nil && g.opt.ListOnly > 0 {
+		g.show(l.Dir)
+	} else if l.Dir != nil {
 		have, err := g.d.Stat(l.Dir)
 		g.directory(l, l.Dir, l.Start-1, &have, err)
 	}

@@ -56,7 +56,8 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	if f.Top {
 		g.sweep.dev, g.sweep.hasDev = have.Dev, true
 	}
-	if !f.Content || g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
+	g.drain() // the sender may have had trouble
+	if !f.Content || g.p.Protocol < 30 && !g.opt.Recurse && !f.Top || g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
 		return
 	}
 	if g.result.IOError&ioGeneral != 0 && !g.opt.IgnoreErrors {
@@ -70,9 +71,7 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	names, err := g.d.Names(dir, g.sweep.names[:0])
 	g.sweep.names = names
 	if err != nil {
-		// Without the names there is no telling what else was not seen.
-		g.result.IOError |= ioGeneral
-		g.d.Tell("opendir "+g.d.FullName(dir)+" failed", err)
+		g.unreadable(dir, err)
 		return
 	}
 	g.list(l, f)
@@ -81,9 +80,10 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 		return flist.CompareSiblings(g.p.Protocol, b.Name, b.Dir, a.Name, a.Dir)
 	})
 	names = slices.DeleteFunc(names, func(n walk.Name) bool {
-		g.explain(dir.Join(n.Name), n.Dir)
+		kept := keep(n.Name, n.Dir)
+		g.explain(dir.Join(n.Name), n.Dir, kept)
 		_, listed := g.sweep.listed[n.Name]
-		return listed || keep(n.Name, n.Dir) || g.p.Refused != nil && g.p.Refused(dir.Join(n.Name), n.Dir)
+		return listed || kept || g.p.Refused != nil && g.p.Refused(dir.Join(n.Name), n.Dir)
 	})
 	for _, n := range names {
 		p := dir.Join(n.Name)
@@ -96,17 +96,24 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	}
 }
 
+// unreadable notes that a directory cannot be swept. As with trouble at the
+// sender, nothing more is deleted then.
+func (g *run) unreadable(dir tree.Path, err error) {
+	g.result.IOError |= ioGeneral
+	g.d.Tell("opendir "+g.d.FullName(dir)+" failed", err)
+}
+
 // explain says which rule decides about a name.
-func (g *run) explain(p tree.Path, isDir bool) {
+func (g *run) explain(p tree.Path, isDir, kept bool) {
 	if g.opt.Debug[option.DebugFilter] == 0 {
 		return
 	}
 	v := g.p.Scope.Explain(filter.Receiver, p, isDir)
-	if v.Rule == nil {
+	if v.Rule == nil || v.Excluded != kept {
 		return
 	}
 	verb, what := "risking", "file"
-	if v.Excluded {
+	if kept {
 		verb = "protecting"
 	}
 	if isDir {
@@ -127,10 +134,11 @@ func (g *run) removeExtra(p tree.Path) bool {
 }
 
 // pinned reports whether the filters keep p, which is in a directory that is to
-// be removed. They decide about each name by itself, as rsync does.
-func (s *sweeper) pinned(scope *filter.Scope, p tree.Path, isDir bool) bool {
+// be removed. They decide about each name by itself, as rsync does. With perish
+// perishable rules keep nothing.
+func (s *sweeper) pinned(scope *filter.Scope, p tree.Path, isDir, perish bool) bool {
 	if dir := p.Parent(); s.keep == nil || s.emptied != dir {
-		s.emptied, s.keep = dir, scope.ChildProtected(dir, true)
+		s.emptied, s.keep = dir, scope.ChildProtected(dir, perish)
 	}
 	return s.keep(p.Base(), isDir)
 }

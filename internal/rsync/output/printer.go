@@ -37,7 +37,10 @@ type Printer struct {
 	info    io.Writer // where info goes: out, or the standard error with --stderr=all
 	format  *Format   // of updated items; nil is none
 	logged  *Format
-	scene   Scene
+	// itemizing tells that changes of attributes alone are reported: a client
+	// logs them only if it shows them.
+	itemizing bool
+	scene     Scene
 
 	mu      sync.Mutex
 	out     *bufio.Writer
@@ -91,6 +94,10 @@ func NewPrinter(c Config) *Printer {
 	if c.Log != nil && o.LogFormat != "" {
 		p.logged = ParseFormat(o.LogFormat)
 	}
+	p.itemizing = p.format != nil && p.format.Has('i')
+	if silent {
+		p.itemizing = p.logged != nil && p.logged.Has('i')
+	}
 	if level := o.Info[option.InfoProgress]; level > 0 && !p.silent {
 		p.meter = &meter{total: level > 1, human: o.HumanReadable}
 	}
@@ -137,12 +144,13 @@ func (p *Printer) line(to io.Writer, text string) {
 	p.write(to, string(p.buf))
 }
 
-// write writes a text as it is. A line that stands in the way is ended, and what
-// is held back for the standard output comes before an error.
+// write writes a text as it is. If a line is open the text begins a new one, be
+// it on the other stream, as in rsync. What is held back for the standard output
+// comes before an error.
 func (p *Printer) write(to io.Writer, text string) {
 	if p.open != ended {
 		p.open = ended
-		_, _ = io.WriteString(p.info, "\n")
+		text = "\n" + text
 	}
 	if to != io.Writer(p.out) {
 		_ = p.out.Flush()
@@ -187,7 +195,7 @@ func (p *Printer) due(f *Format, e *Event, before bool) bool {
 		return false
 	case named:
 		return true
-	case f.Has('i') && (significant || p.c.Opt.Itemize > 1 || p.c.Opt.Info[option.InfoName] > 1):
+	case p.itemizing && (significant || p.c.Opt.Itemize > 1 || p.c.Opt.Info[option.InfoName] > 1):
 		return true
 	}
 	return significant && (e.Flags&wire.ItemLocalChange != 0 || e.Meta.IsDir())
@@ -200,7 +208,7 @@ func (p *Printer) expand(f *Format, e *Event) string {
 
 // Deleted implements Talk.
 func (p *Printer) Deleted(name tree.Path, dir bool) {
-	e := &Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: tree.File}}
+	e := &Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: tree.File}, NoGroup: !p.c.Opt.Group}
 	if dir {
 		e.Meta.Kind = tree.Dir
 	}

@@ -93,7 +93,8 @@ func TestWhatAClientShows(t *testing.T) {
 
 func TestWhatALogFileHas(t *testing.T) {
 	for _, c := range []struct{ options, want string }{
-		{"-q --log-file=f", "building file list|*deleting   old/dir/|.d..T...... ./|>f+++++++++ a\\#012b|.f...p..... mode|cL+++++++++ l -> t|hf          b => a|info: \\#001|warning|error|"},
+		{"-q --log-file=f", "building file list|*deleting   old/dir/|.d..T...... ./|>f+++++++++ a\\#012b|cL+++++++++ l -> t|hf          b => a|info: \\#001|warning|error|"},
+		{"-i --log-file=f", "building file list|*deleting   old/dir/|.d..T...... ./|>f+++++++++ a\\#012b|.f...p..... mode|cL+++++++++ l -> t|hf          b => a|info: \\#001|warning|error|"},
 		{"--log-file=f --log-file-format=%n", "building file list|deleting old/dir/|./|a\\#012b|l|b|info: \\#001|warning|error|"},
 		{"--log-file=f --log-file-format=", "building file list|info: \\#001|warning|error|"},
 	} {
@@ -195,9 +196,12 @@ func TestALineInPiecesIsNotTornApart(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := "building file list ... done\nbuilding file list ... \n[sender] hiding x\ndone\n0 files...\r\n"
+	want := "building file list ... done\nbuilding file list ... \n[sender] hiding x\ndone\n0 files...\r"
 	if got := s.out.String(); got != want {
 		t.Errorf("got %q\nwant %q", got, want)
+	}
+	if got := s.errs.String(); got != "\ntrouble\n" {
+		t.Errorf("errors %q", got)
 	}
 }
 
@@ -212,11 +216,12 @@ func TestAServerHasALogAlone(t *testing.T) {
 	p.Text(wire.CodeLog, "receiving file list")
 	p.Text(wire.CodeClient, "nobody reads this")
 	p.Item(&output.Event{Path: "a", Meta: tree.Meta{Kind: tree.File}, Flags: isNew}, true)
+	p.Item(&output.Event{Path: "b", Meta: tree.Meta{Kind: tree.File}, Flags: wire.ItemPerms}, false)
 	p.Progress(output.Progress{}, true)
 	if err := p.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := "2026/11/23 08:23:02 [7] receiving file list\n2026/11/23 08:23:02 [7] >f+++++++++ a\n"
+	want := "2026/11/23 08:23:02 [7] receiving file list\n2026/11/23 08:23:02 [7] >f+++++++++ a\n2026/11/23 08:23:02 [7] .f...p..... b\n"
 	if log.String() != want {
 		t.Errorf("got %q\nwant %q", log.String(), want)
 	}

@@ -39,18 +39,16 @@ func parseArgument(arg string, relative bool) (argument, error) {
 	return argument{dir: dir, name: tree.Path(base)}, nil
 }
 
-// splitLast cuts s at its last slash. Of several slashes none stay, unless there
-// is nothing else.
+// splitLast cuts s at its last slash.
 func splitLast(s string) (dir, base string) {
 	i := strings.LastIndexByte(s, '/')
-	if i < 0 {
+	switch {
+	case i < 0:
 		return "", s
+	case i == 0:
+		return "/", s[1:]
 	}
-	dir, base = strings.TrimRight(s[:i], "/"), s[i+1:]
-	if dir == "" {
-		dir = "/"
-	}
-	return dir, base
+	return s[:i], s[i+1:]
 }
 
 // parseRelative is parseArgument with --relative: what is behind the first
@@ -59,7 +57,7 @@ func parseRelative(arg string) (argument, error) {
 	var a argument
 	rest := arg
 	if i := strings.Index(arg, "/./"); i >= 0 {
-		a.dir, rest = arg[:i], strings.TrimLeft(arg[i+3:], "/")
+		a.dir, rest = strings.TrimRight(arg[:i], "/"), strings.TrimLeft(arg[i+3:], "/")
 		if a.dir == "" {
 			a.dir = "/"
 		}
@@ -78,14 +76,14 @@ func parseRelative(arg string) (argument, error) {
 }
 
 // sanitized is a name of --files-from as an argument: it does not leave the
-// directory that it is relative to. A "." counts as a component: that is what
-// the reference does to "./d/./../a".
-func sanitized(name string) string {
+// directory that it is relative to. With --relative a "." stays and counts as a
+// component: that is what the reference makes of "./d/./../a".
+func sanitized(name string, relative bool) string {
 	var parts []string
 	for part := range strings.SplitSeq(name, "/") {
-		switch part {
-		case "":
-		case "..":
+		switch {
+		case part == "", part == "." && !relative:
+		case part == "..":
 			parts = parts[:max(len(parts)-1, 0)]
 		default:
 			parts = append(parts, part)
@@ -95,7 +93,7 @@ func sanitized(name string) string {
 	switch {
 	case clean == "":
 		clean = "."
-	case strings.HasSuffix(name, "/"):
+	case strings.HasSuffix(name, "/"), !relative && (strings.HasSuffix(name, "/.") || strings.HasSuffix(name, "/..")):
 		clean += "/"
 	}
 	return clean

@@ -19,6 +19,8 @@ func TestArgumentsAreTakenApart(t *testing.T) {
 		{"a", parsed{Name: "a"}, parsed{Name: "a"}},
 		{"a/", parsed{Dir: "a", Slash: true}, parsed{Name: "a", Slash: true}},
 		{"a/.", parsed{Dir: "a", Slash: true}, parsed{Name: "a", Slash: true}},
+		{"d//", parsed{Dir: "d/", Slash: true}, parsed{Name: "d", Slash: true}},
+		{"d//./e", parsed{Dir: "d//.", Name: "e"}, parsed{Dir: "d", Name: "e"}},
 		{"d//e/a", parsed{Dir: "d//e", Name: "a"}, parsed{Name: "d/e/a"}},
 		{".", parsed{Slash: true}, parsed{Slash: true}},
 		{"./", parsed{Dir: ".", Slash: true}, parsed{Slash: true}},
@@ -26,7 +28,7 @@ func TestArgumentsAreTakenApart(t *testing.T) {
 		{"d/./e/a", parsed{Dir: "d/./e", Name: "a"}, parsed{Dir: "d", Name: "e/a"}},
 		{"d/././e", parsed{Dir: "d/./.", Name: "e"}, parsed{Dir: "d", Name: "e", DotRoot: true}},
 		{"d/./", parsed{Dir: "d/.", Slash: true}, parsed{Dir: "d", Slash: true}},
-		{"d/.//e", parsed{Dir: "d/.", Name: "e"}, parsed{Dir: "d", Name: "e"}},
+		{"d/.//e", parsed{Dir: "d/./", Name: "e"}, parsed{Dir: "d", Name: "e"}},
 		{"/", parsed{Dir: "/", Slash: true}, parsed{Name: "/", Slash: true}},
 		{"/a/b", parsed{Dir: "/a", Name: "b"}, parsed{Name: "/a/b"}},
 		{"/./a", parsed{Dir: "/.", Name: "a"}, parsed{Dir: "/", Name: "a"}},
@@ -67,7 +69,7 @@ func FuzzArguments(f *testing.F) {
 		if a, err := sender.ParseArgument(text, false); err != nil || strings.Contains(a.Name, "/") || a.Name == ".." || a.Name == "." {
 			t.Errorf("%q names %q, %v", text, a.Name, err)
 		}
-		clean := sender.Sanitized(text)
+		clean := sender.Sanitized(text, len(text)%2 == 0)
 		depth := 0
 		for part := range strings.SplitSeq(clean, "/") {
 			if part == ".." {
@@ -81,10 +83,15 @@ func FuzzArguments(f *testing.F) {
 }
 
 func TestNamesOfAListStayInside(t *testing.T) {
+	for name, want := range map[string]string{"./d/./../a": "a", "d/.": "d/", "d/e/..": "d/", "./a": "a"} {
+		if got := sender.Sanitized(name, false); got != want {
+			t.Errorf("%q becomes %q, want %q", name, got, want)
+		}
+	}
 	for name, want := range map[string]string{
 		"a": "a", "/a/b/": "a/b/", "../../a": "a", "d/../../a": "a", "d/..": ".", "/": ".", "d/./../a": "d/a", "d/./sub/../b": "d/./b", "a//b": "a/b",
 	} {
-		if got := sender.Sanitized(name); got != want {
+		if got := sender.Sanitized(name, true); got != want {
 			t.Errorf("%q becomes %q, want %q", name, got, want)
 		}
 	}

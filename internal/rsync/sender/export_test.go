@@ -13,7 +13,7 @@ func ParseArgument(text string, relative bool) (ParsedArgument, error) {
 }
 
 // Sanitized is sanitized.
-func Sanitized(name string) string { return sanitized(name) }
+func Sanitized(name string, relative bool) string { return sanitized(name, relative) }
 
 // UnsafeLink is unsafeLink.
 var UnsafeLink = unsafeLink

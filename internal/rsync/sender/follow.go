@@ -84,7 +84,7 @@ func (s *source) referent(dir *walk.Dir, path tree.Path, name string) (meta tree
 		return meta, note, nil
 	case err == nil || !wanted:
 		return tree.Meta{}, "", nil
-	case !s.held.place.Confined() || !errors.Is(err, syscall.ELOOP): // else it leads out of the module
+	case errors.Is(err, syscall.ENOENT):
 		err = fmt.Errorf("%w: %w", errNoReferent, err)
 	}
 	return tree.Meta{}, note, err

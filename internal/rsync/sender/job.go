@@ -54,6 +54,9 @@ type Params struct {
 	Server, Daemon bool
 	Module         string
 
+	// Local says that the peer is in this process.
+	Local bool
+
 	// Succeeded hears what the peer has put in place, for
 	// --remove-source-files.
 	Succeeded *Succeeded
@@ -274,7 +277,7 @@ func (p *Params) listOptions(anyXattr bool) flist.Options {
 		Protocol: p.Protocol, Compat: p.Compat,
 		Owner: opt.Owner, Group: opt.Group, Links: opt.Links, Devices: opt.Devices, Specials: opt.Specials,
 		HardLinks: opt.HardLinks, ACLs: opt.ACLs, Xattrs: opt.Xattrs > 0, NumericIDs: opt.NumericIDs,
-		Atimes: opt.Atimes > 0, Crtimes: opt.Crtimes, Iconv: p.Iconv, Convert: p.Convert, AnyXattr: anyXattr,
+		Atimes: opt.Atimes > 0, Crtimes: opt.Crtimes, Iconv: p.Iconv, Convert: p.Convert, AnyXattr: anyXattr, Local: p.Local,
 	}
 	if opt.Checksum {
 		o.SumLen = p.File.Size()

@@ -54,8 +54,8 @@ func TestNothingLeavesAModule(t *testing.T) {
 		{
 			"symlinks followed", "rlL", []string{"in/"}, "",
 			[]string{
-				`rsync: [sender] readlink_stat "/in/absfile" (in mod) failed: ` + loop, `rsync: [sender] readlink_stat "/in/absin" (in mod) failed: ` + loop,
-				`rsync: [sender] readlink_stat "/in/absout" (in mod) failed: ` + loop, `rsync: [sender] readlink_stat "/in/relout" (in mod) failed: ` + loop,
+				`rsync: [sender] readlink_stat("/in/absfile" (in mod)) failed: ` + loop, `rsync: [sender] readlink_stat("/in/absin" (in mod)) failed: ` + loop,
+				`rsync: [sender] readlink_stat("/in/absout" (in mod)) failed: ` + loop, `rsync: [sender] readlink_stat("/in/relout" (in mod)) failed: ` + loop,
 				`symlink has no referent: "/in/dang" (in mod)`,
 			},
 			[]string{"", "/f", "/relin", "/relin/r", "/relin/rr", "/sub", "/sub/s"},

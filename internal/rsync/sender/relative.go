@@ -54,23 +54,28 @@ func (l *lister) through(a *argument, p tree.Path, w where) (waits bool) {
 		return false
 	}
 	if !l.incremental() {
-		l.parents(a, up, w)
+		l.parents(up, w)
 		return false
 	}
 	a.at, a.where = p, w
-	l.wait(a, tree.Root, components(p)[0], &l.implied, a.dotRoot)
+	l.wait(a, tree.Root, components(p)[0], &l.implied)
 	return true
 }
 
-// parents lists the directories that the argument before did not have. That a
-// name which began with "./" shares none is what the reference does.
-func (l *lister) parents(a *argument, up tree.Path, w where) {
+// parents lists the directories that the last argument with new ones did not
+// have. That the last of those is listed again if it leads further now is what
+// the reference does.
+func (l *lister) parents(up tree.Path, w where) {
 	now, before := components(up), components(l.last)
 	shared := 0
-	if !a.dotRoot {
-		for shared < min(len(now), len(before)) && now[shared] == before[shared] {
-			shared++
-		}
+	for shared < min(len(now), len(before)) && now[shared] == before[shared] {
+		shared++
+	}
+	switch shared {
+	case len(now):
+		return
+	case len(before):
+		shared = max(shared-1, 0)
 	}
 	l.last = up
 	p := tree.Path(strings.Join(now[:shared], "/"))
@@ -95,7 +100,7 @@ func (l *lister) parent(p tree.Path, w where) bool {
 		return false
 	case err != nil:
 		l.ioError |= IOErrorGeneral
-		l.voice.trouble("readlink_stat", w.origin.full(p), err)
+		l.voice.unstattable(w.origin.full(p), err)
 		return false
 	}
 	ent := flist.Entry{Dir: above(p), Name: lastPart(p), Meta: meta, Top: params.Protocol >= 30, NoContent: true}
@@ -107,8 +112,8 @@ func (l *lister) parent(p tree.Path, w where) bool {
 // wait has an argument go on with the list of the directory called name in dir,
 // which is listed for it unless the argument before, at number last of kids,
 // goes the same way.
-func (l *lister) wait(a *argument, dir tree.Path, name string, last *int, apart bool) {
-	if i := *last; i >= 0 && !apart && l.kids[i].entry.Name == name && l.kids[i].own.origin == a.where.origin {
+func (l *lister) wait(a *argument, dir tree.Path, name string, last *int) {
+	if i := *last; i >= 0 && l.kids[i].entry.Name == name && l.kids[i].own.origin == a.where.origin {
 		p := &l.kids[i].parts[0]
 		p.rest = append(p.rest, a)
 		return
@@ -164,7 +169,7 @@ func (l *lister) sublistOf(k *kid, s *scan) error {
 func (l *lister) resume(a *argument, dir tree.Path, last *int) {
 	rest := components(a.at)[len(components(dir)):]
 	if len(rest) > 1 {
-		l.wait(a, dir, rest[0], last, false)
+		l.wait(a, dir, rest[0], last)
 		return
 	}
 	f, err := l.look(a, a.where)

@@ -85,7 +85,7 @@ func (l *lister) names() error {
 		case err != nil:
 			return err
 		}
-		if err := l.argument(sanitized(name)); err != nil {
+		if err := l.argument(sanitized(name, l.src.params.Opt.Relative)); err != nil {
 			return err
 		}
 		if err := l.src.ctx.Err(); err != nil {
@@ -109,19 +109,22 @@ func (l *lister) argument(text string) error {
 	}
 	if a.dotRoot && !l.dot {
 		l.dot = true
-		l.last = tree.Root
-		l.parent(tree.Root, w)
+		if opt.Recurse || opt.Dirs {
+			l.parent(tree.Root, w)
+		} else {
+			l.voice.say(wire.CodeInfo, "skipping directory .")
+		}
 	}
 	f, err := l.look(&a, w)
 	if err != nil {
 		return l.notFound(&a, w, err)
 	}
 	isDir := f.entry.Meta.IsDir()
-	if isDir && !opt.Recurse && !opt.Dirs {
-		l.voice.say(wire.CodeInfo, "skipping directory %s", shown(f.path))
+	if a.name != tree.Root && l.excluded(f.path, w, isDir) {
 		return nil
 	}
-	if a.name != tree.Root && l.excluded(f.path, w, isDir) {
+	if isDir && !opt.Recurse && !opt.Dirs {
+		l.voice.say(wire.CodeInfo, "skipping directory %s", shown(f.path))
 		return nil
 	}
 	f.where.device = f.entry.Meta.Dev

@@ -80,6 +80,11 @@ func strerror(err error) string {
 	return fmt.Sprintf("%s%s (%d)", strings.ToUpper(text[:1]), text[1:], int(errno))
 }
 
+// unstattable says that nothing can be known of a name in a directory.
+func (v *voice) unstattable(name string, err error) {
+	v.say(wire.CodeErrorXfer, "rsync: [sender] readlink_stat(%s) failed: %s", v.quoted(name), strerror(err))
+}
+
 // gone says that something vanished before it was sent.
 func (v *voice) gone(what, name string) {
 	v.say(wire.CodeWarning, "%s has vanished: %s", what, v.quoted(name))
@@ -99,7 +104,7 @@ func (v *voice) unlisted(p tree.Path, name string, err error) int32 {
 		v.gone("file", name)
 		return IOErrorVanished
 	default:
-		v.trouble("readlink_stat", name, err)
+		v.unstattable(name, err)
 	}
 	return IOErrorGeneral
 }
@@ -123,7 +128,7 @@ func verdictText(d filter.Verdict, p tree.Path, isDir bool) string {
 func (v *voice) begin(incremental bool) {
 	v.say(wire.CodeLog, "building file list")
 	switch {
-	case v.server || v.opt.Info[option.InfoFlist] == 0:
+	case !v.lists():
 	case incremental:
 		v.say(wire.CodeClient, "sending incremental file list\n")
 	case v.opt.Info[option.InfoFlist] > 1:
@@ -133,22 +138,27 @@ func (v *voice) begin(incremental bool) {
 	}
 }
 
+// lists reports whether something is said about the making of the list: not if
+// it cannot take long.
+func (v *voice) lists() bool {
+	return !v.server && v.opt.Info[option.InfoFlist] > 0 && (v.opt.Recurse || v.opt.Dirs)
+}
+
 // countEvery is after how many entries their number is shown.
 const countEvery = 100
 
 // counting shows how many entries the only list has so far.
 func (v *voice) counting(entries int) {
-	if !v.server && v.opt.Info[option.InfoFlist] > 1 && entries%countEvery == 0 {
+	if v.lists() && v.opt.Info[option.InfoFlist] > 1 && entries%countEvery == 0 {
 		v.say(wire.CodeClient, " %d files...\r", entries)
 	}
 }
 
 // listed says that the only list has been made.
 func (v *voice) listed(entries int) {
-	level := v.opt.Info[option.InfoFlist]
 	switch {
-	case v.server || level == 0:
-	case level == 1:
+	case !v.lists():
+	case v.opt.Info[option.InfoFlist] == 1:
 		v.say(wire.CodeClient, "done\n")
 	case entries == 1:
 		v.say(wire.CodeClient, "1 file to consider\n")

@@ -34,6 +34,10 @@ type Client struct {
 	// environment has it; nil gives none.
 	Password func(prompt string) (string, error)
 
+	// Ready is called once the other end is reached, before any source or
+	// destination is looked at; its error ends the run. May be nil.
+	Ready func(opt *option.Set) error
+
 	// Dial replaces the TCP dialler, if set.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -143,6 +147,13 @@ func (r *errand) fill(e *end) {
 	}
 }
 
+func (r *errand) ready() error {
+	if r.Ready == nil {
+		return nil
+	}
+	return r.Ready(r.Opt)
+}
+
 // record prepares the batch file that this errand writes, if it does.
 func (r *errand) record(e *end) (*batchWriter, error) {
 	return r.recording, r.writeScript(r.recording, e.protocol)
@@ -203,6 +214,9 @@ func (r *errand) remote(ctx context.Context) (*output.Stats, error) {
 	}
 	e.role = r.role
 	r.fill(e)
+	if err := r.ready(); err != nil {
+		return r.finish(e, nil, err, 0)
+	}
 	e.opt = settle(e.opt, &e.agreement)
 	if e.batch, err = r.record(e); err != nil {
 		return r.finish(e, nil, err, 0)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -91,6 +92,24 @@ func client(t testing.TB, ours bool, env []string, words ...string) outcome {
 	return outcome{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
 }
 
+// buffer collects what a printer and a remote shell write.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
 func ourClient(ctx context.Context, t testing.TB, env []string, stdin *bytes.Reader, words ...string) outcome {
 	t.Helper()
 	getenv := func(name string) string {
@@ -105,7 +124,7 @@ func ourClient(ctx context.Context, t testing.TB, env []string, stdin *bytes.Rea
 	if err != nil {
 		return outcome{session.ExitSyntax, "", err.Error()}
 	}
-	var out, errs bytes.Buffer
+	var out, errs buffer
 	ops, err := opt.Operands()
 	if err != nil {
 		return outcome{session.ExitSyntax, "", err.Error()}
@@ -237,7 +256,6 @@ type scenario struct {
 	from  string // operand behind the source directory
 	fresh bool   // nothing at the destination
 	since int    // the first protocol that has it
-	stdin string
 }
 
 var scenarios = []scenario{

@@ -3,6 +3,8 @@ package session
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io"
 	"reflect"
 	"sync"
 
@@ -30,6 +32,9 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	serving, err := r.otherHalf(opt)
 	if err == nil {
 		err = client.oldRules()
+	}
+	if err == nil {
+		err = r.ready()
 	}
 	if err != nil {
 		return nil, r.refuse(err)
@@ -68,6 +73,11 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
+		if hungUp(err) {
+			if serve.Wait(); code != 0 {
+				err = exitError{code} // the other half has said why
+			}
+		}
 		stats, err = r.finish(client, stats, err, 0)
 		ours.end(errClosed)
 		serve.Wait()
@@ -75,6 +85,12 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	}
 	serve.Wait()
 	return r.finish(client, stats, nil, code)
+}
+
+// hungUp reports whether err is about the other half having gone.
+func hungUp(err error) bool {
+	var link *linkError
+	return errors.As(err, &link) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // otherHalf is what the receiving half of a local copy goes by: the same, but

@@ -129,14 +129,11 @@ func (e *end) incomingChmod() (func(*flist.File), error) {
 	}, nil
 }
 
-// announceList says that the list is coming, at a client.
+// announceList says that the list is coming.
 func (e *end) announceList() {
-	if e.server {
-		return
-	}
 	e.talk.Text(wire.CodeLog, "receiving file list")
 	switch {
-	case e.opt.Info[option.InfoFlist] == 0:
+	case e.server || e.opt.Info[option.InfoFlist] == 0:
 	case e.incremental():
 		e.talk.Text(wire.CodeClient, "receiving incremental file list\n")
 	case e.opt.Dirs:
@@ -175,25 +172,23 @@ func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
 	if !e.incremental() || len(first.Files) > 1 {
 		return first, nil
 	}
-	for {
-		ndx, err := e.r.Ndx(e.protocol)
-		switch {
-		case err != nil:
-			return nil, err
-		case ndx == wire.NDXFlistEOF:
-			dec.EndOfLists()
-			e.lists.End(nil)
-			return first, nil
-		case ndx > wire.NDXFlistOffset:
-			return nil, fmt.Errorf("index %d instead of a file list: %w", ndx, flist.ErrProtocol)
-		}
-		sub, err := dec.Sub(wire.NDXFlistOffset - ndx)
-		if err != nil {
-			return nil, err
-		}
-		e.lists.Add(sub)
+	ndx, err := e.r.Ndx(e.protocol)
+	switch {
+	case err != nil:
+		return nil, err
+	case ndx == wire.NDXFlistEOF:
+		dec.EndOfLists()
+		e.lists.End(nil)
 		return first, nil
+	case ndx > wire.NDXFlistOffset:
+		return nil, fmt.Errorf("index %d instead of a file list: %w", ndx, flist.ErrProtocol)
 	}
+	sub, err := dec.Sub(wire.NDXFlistOffset - ndx)
+	if err != nil {
+		return nil, err
+	}
+	e.lists.Add(sub)
+	return first, nil
 }
 
 // scope is the filter rules of this side for the destination.

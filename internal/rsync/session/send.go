@@ -31,7 +31,7 @@ func (e *end) send(ctx context.Context, args []string) (*output.Stats, error) {
 	p := sender.Params{
 		Opt: e.opt, Protocol: e.protocol, Compat: e.compat, Seed: e.seed,
 		Xfer: e.xfer, File: e.file, Compress: e.compress, Level: e.level,
-		Talk: e.talk, Server: e.server, Succeeded: &e.succeeded, Interrupt: e.link.interrupt,
+		Talk: e.talk, Server: e.server, Local: e.local, Succeeded: &e.succeeded, Interrupt: e.link.interrupt,
 	}
 	if e.charset != nil {
 		p.Iconv, p.Convert = true, e.charset.toWire
@@ -64,7 +64,7 @@ func (e *end) sourcePlace(src *sender.Sources) error {
 		return err
 	}
 	src.Name = dir
-	src.Place, err = walk.OpenPlace(dir)
+	src.Place, err = walk.OpenPlace(".") // which may be all of it that can be searched
 	return err
 }
 

@@ -28,6 +28,10 @@ type Server struct {
 	// Log gives the log file of a remote shell's server, nil without one. It is
 	// called once all words are known.
 	Log func(opt *option.Set) output.Talk
+
+	// Ready is called once all words are known, before any file is looked at;
+	// its error ends the session. May be nil.
+	Ready func(opt *option.Set) error
 }
 
 // Run does it. The error is nil or an *Error, about which everything has been
@@ -76,6 +80,11 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 	talk.charset = e.charset
 	e.push = !e.opt.Sender
 	e.op = operator{opt: e.opt, env: getenv}
+	if s.Ready != nil {
+		if err := s.Ready(e.opt); err != nil {
+			return nil, err
+		}
+	}
 	if e.opt.FilesFrom != "" && e.opt.FilesFrom != "-" && s.Host == nil {
 		if e.names, err = e.openNames(); err != nil {
 			return nil, err
@@ -86,6 +95,10 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 	e.pulse.slow = e.sends()
 	defer e.pulse.stop()
 	defer e.pulse.limitSilence()()
+	e.role = "Receiver"
+	if e.sends() {
+		e.role = "sender"
+	}
 	h := handshake{
 		opt: e.opt, server: true, push: e.push, daemon: s.Host != nil, env: getenv, r: e.r, w: e.w,
 		agreement: agreement{protocol: cmp.Or(e.opt.Protocol, MaxProtocol)},

@@ -1,10 +1,10 @@
-package target_test
+package session_test
 
 import (
 	"slices"
 	"testing"
 
-	"lockstep/internal/live/target"
+	"lockstep/internal/rsync/session"
 )
 
 func TestRemoteShellCommandIsSplitAtSpacesOutsideQuotes(t *testing.T) {
@@ -19,7 +19,7 @@ func TestRemoteShellCommandIsSplitAtSpacesOutsideQuotes(t *testing.T) {
 		{in: `x "a""b" ''`, want: []string{"x", `a"b`, ""}},
 		{in: `x 'open`, bad: true},
 	} {
-		got, err := target.SplitShell(c.in)
+		got, err := session.SplitShell(c.in)
 		if (err != nil) != c.bad || !slices.Equal(got, c.want) {
 			t.Errorf("%q: %q, %v; want %q", c.in, got, err, c.want)
 		}

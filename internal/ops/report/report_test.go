@@ -1,0 +1,168 @@
+package report_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"lockstep/internal/live/mirror"
+	"lockstep/internal/live/watch"
+	"lockstep/internal/ops/report"
+)
+
+var start = time.Unix(1_700_000_000, 0)
+
+// status is one of a mirror whose targets are in the given states.
+func status(state string, targets ...mirror.Status) report.Status {
+	m := report.Mirror{Name: "www", Source: "/web", State: state, Since: start}
+	s := mirror.State{Source: "/web", Watch: watch.Choice{Backend: watch.Inotify, Reason: "why"}, Entries: 7, Rescans: 2}
+	s.Watcher.Watches = 3
+	for i, t := range targets {
+		s.Targets = append(s.Targets, mirror.TargetState{Name: fmt.Sprint("t", i), Status: t, Since: start, Behind: 5,
+			Oldest: start.Add(-3 * time.Second), LastErr: "no\nroute", LastAt: start, Batches: 4, Wire: 99})
+	}
+	m.Fill(s, start, func(string) int { return 6 })
+	return report.Status{Version: "v1\xff", Started: start, Loaded: start, Mirrors: []report.Mirror{m}}
+}
+
+func get(t *testing.T, s report.Status, path string) (int, string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	report.Handler(func() report.Status { return s }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	return w.Code, w.Body.String()
+}
+
+func TestMetricsSayWhatTheStatusSays(t *testing.T) {
+	code, text := get(t, status(report.Running, mirror.InStep, mirror.Failing), "/metrics")
+	if code != http.StatusOK {
+		t.Fatalf("got %d: %s", code, text)
+	}
+	for _, line := range []string{
+		`lockstep_info{version="v1�"} 1`,
+		`lockstep_start_time_seconds 1.7e+09`,
+		`lockstep_mirror_up{mirror="www"} 1`,
+		`lockstep_mirror_healthy{mirror="www"} 0`,
+		`lockstep_mirror_entries{mirror="www"} 7`,
+		`lockstep_watch_watches{mirror="www"} 3`,
+		`lockstep_watch_rescans_total{mirror="www"} 2`,
+		`lockstep_target_in_step{mirror="www",target="t0"} 1`,
+		`lockstep_target_failing{mirror="www",target="t1"} 1`,
+		`lockstep_target_lag_seconds{mirror="www",target="t1"} 3`,
+		`lockstep_target_wire_bytes_total{mirror="www",target="t1"} 99`,
+		`go_goroutines `,
+	} {
+		if !strings.Contains(text, line) {
+			t.Errorf("/metrics lacks %s", line)
+		}
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(report.NewCollector(func() report.Status { return status(report.Running, mirror.Behind) }))
+	if _, err := registry.Gather(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestHealthAndReadiness(t *testing.T) {
+	for name, c := range map[string]struct {
+		status        report.Status
+		health, ready int
+		says          string
+	}{
+		"all in step":           {status(report.Running, mirror.InStep, mirror.Behind), 200, 200, "ok"},
+		"a first pass":          {status(report.Running, mirror.InStep, mirror.FirstPass), 200, 503, "ok"},
+		"a target that fails":   {status(report.Running, mirror.Failing), 503, 503, `t0 is failing: "no\nroute"`},
+		"a paused target":       {status(report.Running, mirror.Paused), 200, 200, "ok"},
+		"a mirror that failed":  {status(report.Failed, mirror.InStep), 503, 503, "mirror www is failed"},
+		"a mirror that started": {status(report.Running), 200, 503, "ok"},
+		"nothing":               {report.Status{}, 200, 200, "ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, text := get(t, c.status, "/healthz")
+			if code != c.health || !strings.Contains(text, c.says) {
+				t.Errorf("/healthz: %d %q, want %d %q", code, text, c.health, c.says)
+			}
+			if code, text := get(t, c.status, "/readyz"); code != c.ready {
+				t.Errorf("/readyz: %d %q, want %d", code, text, c.ready)
+			}
+		})
+	}
+}
+
+func TestTheServerListensAndCloses(t *testing.T) {
+	s, err := report.Serve("127.0.0.1:0", func() report.Status { return report.Status{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + s.Addr().String() + "/healthz"
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, _ := io.ReadAll(r.Body)
+	r.Body.Close()
+	if string(body) != "ok\n" {
+		t.Errorf("got %q", body)
+	}
+	if _, err := report.Serve(s.Addr().String(), nil); err == nil {
+		t.Error("an address that is taken is no error")
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := http.Get(url); err == nil {
+		t.Error("it still answers")
+	}
+}
+
+func TestTheMeterForgetsAfterAMinute(t *testing.T) {
+	var m report.Meter
+	if n := m.LastMinute("x", start); n != 0 {
+		t.Errorf("nothing counts %d", n)
+	}
+	for i := range 100 {
+		m.Add("x", start.Add(time.Duration(i)*time.Second))
+	}
+	if n := m.LastMinute("x", start.Add(99*time.Second)); n != 60 {
+		t.Errorf("after 99 s: %d, want 60", n)
+	}
+	if n := m.LastMinute("x", start.Add(129*time.Second)); n != 30 {
+		t.Errorf("after 129 s: %d, want 30", n)
+	}
+	if n := m.LastMinute("x", start.Add(time.Hour)); n != 0 {
+		t.Errorf("after an hour: %d", n)
+	}
+}
+
+// TestTheMetricsAreDocumented holds docs/metrics.md against the table.
+func TestTheMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	for line := range strings.Lines(string(text)) {
+		if strings.HasPrefix(line, "| `lockstep_") {
+			rows++
+		}
+	}
+	if rows != len(report.Metrics)+1 {
+		t.Errorf("docs/metrics.md has %d metrics, want %d", rows, len(report.Metrics)+1)
+	}
+	for _, m := range report.Metrics {
+		kind := "gauge"
+		if m.Counter {
+			kind = "counter"
+		}
+		row := fmt.Sprintf("| `%s` | %s | %s | %s |\n", m.Name, kind, strings.Join(m.Labels, ", "), m.Help)
+		if !strings.Contains(string(text), row) {
+			t.Errorf("docs/metrics.md lacks\n%s", row)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Setup is what units are written from.
+type Setup struct {
+	Binary string   // lockstep's own path
+	Config string   // the configuration's path
+	User   bool     // for the service manager of an ordinary user
+	Reads  []string // sources, absolute
+	Writes []string // targets on this machine, absolute
+	Verify string   // when to compare everything (systemd.time(7)); "" = never
+}
+
+// Unit is one unit file.
+type Unit struct{ Name, Text string }
+
+// mark is the first line of every unit of ours: only what begins with it is
+// replaced or removed.
+const mark = "# Written by lockstep service install; lockstep service uninstall removes it.\n"
+
+// The units' names.
+const (
+	mainUnit    = "lockstep.service"
+	verifyUnit  = "lockstep-verify.service"
+	verifyTimer = "lockstep-verify.timer"
+)
+
+// unitNames are all that may be installed.
+var unitNames = []string{mainUnit, verifyUnit, verifyTimer}
+
+// capabilities are what root keeps: to read and write every file with its owner
+// and attributes, to make devices, to see changes (CAP_SYS_ADMIN is fanotify's)
+// and whether a file of somebody else is open (leases).
+var capabilities = []string{"CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE", "CAP_CHOWN", "CAP_FOWNER", "CAP_FSETID", "CAP_MKNOD",
+	"CAP_SETFCAP", "CAP_LEASE", "CAP_SYS_ADMIN"}
+
+// Units are the unit files for s.
+func (s Setup) Units() ([]Unit, error) {
+	for _, p := range slices.Concat([]string{s.Binary, s.Config}, s.Reads, s.Writes) {
+		if !filepath.IsAbs(p) || strings.ContainsAny(p, "\n\r\x00") {
+			return nil, fmt.Errorf("service: %q cannot stand in a unit: it is not an absolute path of one line", p)
+		}
+	}
+	units := []Unit{{mainUnit, s.main()}}
+	if s.Verify == "" {
+		return units, nil
+	}
+	if strings.ContainsAny(s.Verify, "\n\r") {
+		return nil, fmt.Errorf("service: %q is no time of one line", s.Verify)
+	}
+	return append(units, Unit{verifyUnit, s.verify()}, Unit{verifyTimer, s.timer()}), nil
+}
+
+// main is the unit of lockstep run.
+func (s Setup) main() string {
+	var b strings.Builder
+	b.WriteString(mark + "[Unit]\nDescription=Keep directory trees in step\n")
+	if !s.User {
+		b.WriteString("Wants=network-online.target\nAfter=network-online.target local-fs.target remote-fs.target\n")
+	}
+	for _, p := range slices.Concat(s.Reads, s.Writes) {
+		b.WriteString("RequiresMountsFor=" + word(p) + "\n")
+	}
+	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\nType=notify\nNotifyAccess=main\n")
+	fmt.Fprintf(&b, "ExecStart=%s run -c %s\nExecReload=%s reload -c %s\n", word(s.Binary), word(s.Config), word(s.Binary), word(s.Config))
+	b.WriteString("Restart=on-failure\nRestartSec=5\nTimeoutStartSec=infinity\nTimeoutStopSec=60\nWatchdogSec=90\n")
+	b.WriteString("LimitNOFILE=65536\nRuntimeDirectory=lockstep\nRuntimeDirectoryPreserve=no\n")
+	s.harden(&b)
+	s.install(&b, "default.target", "multi-user.target")
+	return b.String()
+}
+
+// harden takes away what mirroring does not need. RestrictSUIDSGID is not
+// among it: set-id bits are mirrored too.
+func (s Setup) harden(b *strings.Builder) {
+	b.WriteString("NoNewPrivileges=yes\nLockPersonality=yes\nMemoryDenyWriteExecute=yes\nRestrictRealtime=yes\n" +
+		"RestrictNamespaces=yes\nSystemCallArchitectures=native\n" +
+		"SystemCallFilter=~@clock @cpu-emulation @debug @module @obsolete @raw-io @reboot @swap\n" +
+		"RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK\n")
+	if s.User {
+		return
+	}
+	fmt.Fprintf(b, "CapabilityBoundingSet=%s\n", strings.Join(capabilities, " "))
+	b.WriteString("ProtectKernelModules=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\nProtectHostname=yes\nProtectClock=yes\n")
+	all := slices.Concat(s.Reads, s.Writes)
+	if !lies(s.Writes, "/usr", "/boot", "/efi", "/etc") {
+		b.WriteString("ProtectSystem=full\n")
+	}
+	if !lies(s.Writes, "/home", "/root", "/run/user") {
+		b.WriteString("ProtectHome=read-only\n")
+	}
+	if !lies(all, "/tmp", "/var/tmp") {
+		b.WriteString("PrivateTmp=yes\n")
+	}
+}
+
+// lies reports whether one of paths is, holds or lies in one of dirs.
+func lies(paths []string, dirs ...string) bool {
+	return slices.ContainsFunc(paths, func(p string) bool {
+		p = filepath.Clean(p)
+		return slices.ContainsFunc(dirs, func(d string) bool {
+			return p == d || p == "/" || strings.HasPrefix(p, d+"/") || strings.HasPrefix(d, p+"/")
+		})
+	})
+}
+
+func (s Setup) verify() string {
+	var b strings.Builder
+	b.WriteString(mark + "[Unit]\nDescription=Compare mirrored trees in full\nAfter=" + mainUnit + "\n\n[Service]\nType=oneshot\n")
+	fmt.Fprintf(&b, "ExecStart=%s verify -c %s --nice 19\n", word(s.Binary), word(s.Config))
+	s.harden(&b)
+	return b.String()
+}
+
+func (s Setup) timer() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s[Unit]\nDescription=Compare mirrored trees in full, regularly\n\n[Timer]\nOnCalendar=%s\nPersistent=yes\nRandomizedDelaySec=10min\n",
+		mark, strings.ReplaceAll(s.Verify, "%", "%%"))
+	s.install(&b, "timers.target", "timers.target")
+	return b.String()
+}
+
+func (s Setup) install(b *strings.Builder, user, system string) {
+	at := system
+	if s.User {
+		at = user
+	}
+	b.WriteString("\n[Install]\nWantedBy=" + at + "\n")
+}
+
+// word writes p as one word of a unit file (systemd.syntax(7)): specifiers and
+// variables are not expanded in it.
+func word(p string) string {
+	p = strings.NewReplacer("%", "%%", "$", "$$", `\`, `\\`, `"`, `\"`).Replace(p)
+	if strings.ContainsAny(p, " \t'\";\\") {
+		return `"` + p + `"`
+	}
+	return p
+}
+
+// Write installs units into dir and gives their names. A file that is not ours
+// is an error, before anything is written.
+func Write(dir string, units []Unit) ([]string, error) {
+	for _, u := range units {
+		if ours, err := isOurs(filepath.Join(dir, u.Name)); err != nil {
+			return nil, err
+		} else if !ours {
+			return nil, fmt.Errorf("service: %s is there and was not written by lockstep", filepath.Join(dir, u.Name))
+		}
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fmt.Errorf("service: %w", err)
+	}
+	var names []string
+	for _, u := range units {
+		if err := replace(filepath.Join(dir, u.Name), u.Text); err != nil {
+			return names, fmt.Errorf("service: %w", err)
+		}
+		names = append(names, u.Name)
+	}
+	return names, nil
+}
+
+// replace writes a file at once.
+func replace(name, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(name), ".lockstep-")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}
+
+// Installed are the names of the units of ours in dir.
+func Installed(dir string) ([]string, error) {
+	var names []string
+	for _, n := range unitNames {
+		_, err := os.Lstat(filepath.Join(dir, n))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		ours, err := isOurs(filepath.Join(dir, n))
+		if err != nil {
+			return nil, err
+		}
+		if ours {
+			names = append(names, n)
+		}
+	}
+	return names, nil
+}
+
+// Remove removes the units of ours from dir, and nothing else.
+func Remove(dir string, names []string) error {
+	for _, n := range names {
+		if err := os.Remove(filepath.Join(dir, n)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("service: %w", err)
+		}
+	}
+	return nil
+}
+
+// isOurs reports whether the file may be replaced: it is not there, or begins
+// with the mark.
+func isOurs(name string) (bool, error) {
+	text, err := os.ReadFile(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("service: %w", err)
+	}
+	return strings.HasPrefix(string(text), mark), nil
+}
