@@ -19,7 +19,7 @@ import (
 func (a *app) opsCommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.init(), a.check(), a.run(), a.status(), a.flush(), a.reload(),
-		a.pause(), a.resume(), a.resync(), a.backlog(), a.explain(), a.verify(), a.service(),
+		a.pause(), a.resume(), a.resync(), a.backlog(), a.explain(), a.verify(), a.service(), a.importConfig(),
 	}
 }
 

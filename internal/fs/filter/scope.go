@@ -26,6 +26,10 @@ type Place struct {
 	// ReadAbove opens merge files outside of the tree by absolute path. Nil
 	// means that there are none.
 	ReadAbove func(path string) ([]byte, error)
+	// Unlisted says that the root itself is not listed, only things in it: as in
+	// rsync, its per-directory files do not count then, unless their rule looks
+	// for them in directories above.
+	Unlisted bool
 	// DeleteExcluded makes rules that name no side hide, but not protect
 	// (--delete-excluded).
 	DeleteExcluded bool
@@ -160,6 +164,22 @@ func (s *Scope) ExplainChild(side Side, dir tree.Path) func(name string, isDir b
 		rule, excluded := st.decide(side, &n, false)
 		return Verdict{Excluded: excluded, At: dir.Join(base), Rule: rule, Err: st.broken}
 	}
+}
+
+// As decides about p by the rules that are in force in directory in, whatever
+// directory p lies in, or with in nil by those that are in force before any
+// per-directory file has been read. So does rsync with named arguments.
+func (s *Scope) As(side Side, in *tree.Path, p tree.Path, isDir bool) Verdict {
+	if s == nil || p == tree.Root {
+		return Verdict{At: p}
+	}
+	st := s.above
+	if in != nil {
+		st = s.state(*in)
+	}
+	n := name{dir: string(p.Parent()), base: p.Base(), isDir: isDir, root: s.place.Root}
+	rule, excluded := st.decide(side, &n, false)
+	return Verdict{Excluded: excluded, At: p, Rule: rule, Err: st.broken}
 }
 
 // ChildProtected answers Protected for the direct children of dir, or Pinned

@@ -190,6 +190,9 @@ func (v *visit) advance(i int) error {
 			}
 		}
 	}
+	if v.scope.place.Unlisted && v.dir == v.scope.place.Root && !strings.Contains(sl.rule.pattern, "/") {
+		return nil
+	}
 	return v.read(i, v.dir)
 }
 

@@ -184,3 +184,26 @@ func comment(b *strings.Builder, text string) {
 	}
 	b.WriteString(at + "\n")
 }
+
+// Entry is a mirror to be written: its settings by key.
+type Entry struct {
+	Name     string
+	Settings map[string]any
+}
+
+// Write is a configuration with these mirrors.
+func Write(entries []Entry) string {
+	var b strings.Builder
+	for i, e := range entries {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		fmt.Fprintf(&b, "[mirror.%s]\n", tableKey(e.Name))
+		for _, key := range Keys() {
+			if v, ok := e.Settings[key]; ok {
+				line(&b, key, v, "")
+			}
+		}
+	}
+	return b.String()
+}

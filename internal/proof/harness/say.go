@@ -60,14 +60,14 @@ func Plain(text, world string, programs ...string) string {
 	return strings.Join(lines, "\n")
 }
 
-// lateEnd is what a server at an old protocol may say after a transfer that
-// was complete, when its client is gone already.
+// lateEnd is what a server may say when its client is gone already, after a
+// transfer at an old protocol that was complete or one that could not begin.
 var lateEnd = regexp.MustCompile(`(?m)^rsync error: error in (?:rsync protocol data stream \(code 12\)|socket IO \(code 10\)) .*\n`)
 
 // PlainErrors is Plain for standard error, given how the transfer ended.
 func PlainErrors(text, world string, code int, programs ...string) string {
 	text = Plain(text, world, programs...)
-	if code == 0 {
+	if code == 0 || code == 2 {
 		text = lateEnd.ReplaceAllString(text, "")
 	}
 	return text

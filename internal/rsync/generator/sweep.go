@@ -45,8 +45,12 @@ func (g *run) sweepAll(l *list) {
 
 // sweepDir deletes in a directory when its turn has come.
 func (g *run) sweepDir(l *list, f *flist.File, have *dest.Found) {
-	if (g.timing == during || g.timing == delay) && have.Kind == tree.Dir && g.dirs[f]&made == 0 {
+	switch {
+	case g.timing != during && g.timing != delay:
+	case have.Kind == tree.Dir && g.dirs[f]&made == 0:
 		g.sweepOne(l, f, have)
+	case g.swept(f):
+		g.barred() // says so even though there is nothing to delete
 	}
 }
 
@@ -57,14 +61,10 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 		g.sweep.dev, g.sweep.hasDev = have.Dev, true
 	}
 	g.drain() // the sender may have had trouble
-	if !f.Content || g.p.Protocol < 30 && !g.opt.Recurse && !f.Top || g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
+	if !g.swept(f) || g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
 		return
 	}
-	if g.result.IOError&ioGeneral != 0 && !g.opt.IgnoreErrors {
-		if !g.saidIO {
-			g.saidIO = true
-			g.text(wire.CodeInfo, "IO error encountered -- skipping file deletion")
-		}
+	if g.barred() {
 		return
 	}
 	dir := g.d.Path(f)
@@ -94,6 +94,24 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 			g.spoil(f)
 		}
 	}
+}
+
+// swept reports whether the contents of a directory are listed, so that the rest
+// may be deleted.
+func (g *run) swept(f *flist.File) bool {
+	return f.Content && (g.p.Protocol >= 30 || g.opt.Recurse || f.Top)
+}
+
+// barred reports, and says once, that trouble at the sender forbids to delete.
+func (g *run) barred() bool {
+	if g.result.IOError&ioGeneral == 0 || g.opt.IgnoreErrors {
+		return false
+	}
+	if !g.saidIO {
+		g.saidIO = true
+		g.text(wire.CodeInfo, "IO error encountered -- skipping file deletion")
+	}
+	return true
 }
 
 // unreadable notes that a directory cannot be swept. As with trouble at the

@@ -22,6 +22,7 @@ type origin struct {
 	scope *filter.Scope
 	guard tree.Path // where it is in a daemon's module, by its name
 
+	listed bool   // the directory itself is listed
 	dir    string // as given, for re-opening; relative to the place, or absolute
 	label  string // in front of its names in messages
 	prefix string // in front of its names in the formats of 5.3

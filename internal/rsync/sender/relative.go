@@ -83,6 +83,7 @@ func (l *lister) parents(up tree.Path, w where) {
 		p = p.Join(name)
 		l.parent(p, w)
 	}
+	l.ruled = ruled{w.origin.scope, w.origin.below(up)}
 }
 
 // parent lists one directory that leads to an argument, and reports whether it
@@ -147,7 +148,7 @@ func (l *lister) sublistOf(k *kid, s *scan) error {
 		return nil
 	}
 	l.kids = nil
-	dirs := s.dirs
+	dirs, last := s.dirs, -1
 	for _, p := range k.parts {
 		if p.content {
 			if err := l.complain(&dirs[0]); err != nil {
@@ -156,7 +157,6 @@ func (l *lister) sublistOf(k *kid, s *scan) error {
 			l.kids = append(l.kids, l.unnumbered(&dirs[0])...)
 			dirs = dirs[1:]
 		}
-		last := -1
 		for _, a := range p.rest {
 			l.resume(a, s.path, &last)
 		}
@@ -173,7 +173,9 @@ func (l *lister) resume(a *argument, dir tree.Path, last *int) {
 		return
 	}
 	f, err := l.look(a, a.where)
+	l.ruled = ruled{a.where.origin.scope, a.where.origin.below(dir)}
 	switch {
+	case err == nil && l.excluded(f.path, f.where, f.entry.Meta.IsDir()):
 	case err == nil:
 		f.where.device = f.entry.Meta.Dev
 		if err := l.emit(a, f); err != nil {
@@ -243,7 +245,7 @@ func merged(kids []kid) []kid {
 		first := &out[len(out)-1]
 		for _, p := range k.parts {
 			before := &first.parts[len(first.parts)-1]
-			if p.content && before.content && before.where == p.where {
+			if p.content && before.content && before.where.origin.label == p.where.origin.label {
 				p.content = false
 			}
 			first.parts = append(slices.Clone(first.parts), p)

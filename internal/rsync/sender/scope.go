@@ -34,6 +34,7 @@ func (s *source) scopeOf(o *origin) *filter.Scope {
 			}
 			return unreadable(s.operatorFile(nil, path))
 		},
+		Unlisted:       !o.listed,
 		DeleteExcluded: s.params.Opt.DeleteExcluded,
 	})
 }

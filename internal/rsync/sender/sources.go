@@ -21,6 +21,7 @@ type arguments struct {
 	last    tree.Path // the parent of the argument before, as it was listed
 	implied int       // incremental: the number in kids of the directory that argument leads through, -1 without
 	dot     bool      // "." was listed because names began with "./"
+	ruled   ruled     // by what arguments are filtered
 	held    *walk.Dir // the directory that the last argument was found in
 	heldIn  where
 }
@@ -156,11 +157,12 @@ func (l *lister) place(a *argument) (where, error) {
 		dir, prefix = "/", ""
 	}
 	last := len(s.origins) - 1
-	if last >= 0 && s.origins[last].dir == dir && s.origins[last].prefix == prefix {
+	listed := a.name == tree.Root
+	if last >= 0 && s.origins[last].dir == dir && s.origins[last].prefix == prefix && s.origins[last].listed == listed {
 		return where{origin: s.origins[last], number: int32(last)}, nil
 	}
 	label := s.job.Sources.labelOf(dir)
-	o := &origin{dir: dir, prefix: prefix, label: label, held: s.held}
+	o := &origin{dir: dir, listed: listed, prefix: prefix, label: label, held: s.held}
 	if s.job.Sources.Guard != nil {
 		o.guard = tree.Path(strings.Trim(label, "/"))
 		if o.guard != tree.Root && s.job.Sources.Guard.Hidden(o.guard, true) {
@@ -179,6 +181,21 @@ func (l *lister) place(a *argument) (where, error) {
 	return where{origin: o, number: int32(len(s.origins) - 1)}, nil
 }
 
+// ruled is the directory whose per-directory filters are in force for the
+// arguments that come next: as in rsync, the one that was entered last and not
+// left, be it another than theirs. The zero value is none.
+type ruled struct {
+	scope *filter.Scope
+	dir   tree.Path
+}
+
+func (r *ruled) verdict(own *filter.Scope, p tree.Path, isDir bool) filter.Verdict {
+	if r.scope == nil {
+		return own.As(filter.Sender, nil, p, isDir)
+	}
+	return r.scope.As(filter.Sender, &r.dir, p, isDir)
+}
+
 // excluded reports whether the filter hides an argument.
 func (l *lister) excluded(p tree.Path, w where, isDir bool) bool {
 	o := w.origin
@@ -186,7 +203,7 @@ func (l *lister) excluded(p tree.Path, w where, isDir bool) bool {
 	if o.scope == nil {
 		return false
 	}
-	v := o.scope.ExplainChild(filter.Sender, at.Parent())(at.Base(), isDir)
+	v := l.ruled.verdict(o.scope, at, isDir)
 	if l.src.params.Opt.Debug[option.DebugFilter] > 0 {
 		if text := verdictText(v, p, isDir); text != "" {
 			l.voice.say(wire.CodeInfo, "%s", text)
@@ -281,6 +298,7 @@ func (l *lister) contents(f found, deep bool) error {
 			l.add(&l.ent, d.where, d.extra(i).followed)
 		}
 	case l.incremental():
+		l.ruled = ruled{f.where.origin.scope, f.where.origin.below(f.path)}
 		l.kids = append(l.kids, l.unnumbered(d)...)
 	default:
 		l.members(d)

@@ -14,9 +14,9 @@ import (
 	"lockstep/internal/rsync/wire"
 )
 
-// drainPatience is how long an end that failed waits for the other one to take
-// note, if there is no timeout.
-const drainPatience = 60 * time.Second
+// drainPatience is how long an end that failed waits at most for the other one
+// to take note: rsync waits a minute, but somebody is waiting for us.
+const drainPatience = 5 * time.Second
 
 // lastWords is how long we listen after a write failed: a peer that hung up may
 // have said why.
@@ -71,7 +71,7 @@ func (e *end) announces(code int) bool {
 
 func (e *end) patience() time.Duration {
 	if e.pulse != nil && e.pulse.Timeout() > 0 {
-		return e.pulse.Timeout()
+		return min(e.pulse.Timeout(), drainPatience)
 	}
 	return drainPatience
 }

@@ -270,7 +270,7 @@ func TestHostileDaemons(t *testing.T) {
 				go io.WriteString(conn, row.say)
 				listens(conn)
 			}, append(toSeed[:4:4], turn{"\x00\x00\x00\x00", ""})...),
-				append(strings.Fields(row.words), "rsync://h/mod/a.txt", dir+"/")...)
+				append(strings.Fields(row.words), "--timeout=1", "rsync://h/mod/a.txt", dir+"/")...)
 			_, err := c.Run(t.Context())
 			if code := session.ExitCode(err); code != row.code || !strings.Contains(said.String(), row.err) {
 				t.Errorf("code %d: %v: %q", code, err, said)
