@@ -78,6 +78,7 @@ func PlainErrors(text, world string, code int, programs ...string) string {
 // what is said of names that are left out.
 var told = []*regexp.Regexp{
 	regexp.MustCompile(`^(?:TIME \[PID\] )?(\*?deleting |del\. |cannot delete |Deletions stopped|IO error encountered)`),
+	regexp.MustCompile(`^sender removed `),
 	regexp.MustCompile(`^(?:TIME \[PID\] )?(skipping |ignoring |\[\w+\] )`),
 }
 
