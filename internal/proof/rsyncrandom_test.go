@@ -179,6 +179,8 @@ func tryRandom(t *testing.T, seed uint64, small bool) trial {
 		t.Errorf("seed %d: %v", seed, err)
 	}
 	switch reason, known := knownSeeds[seed]; {
+	case known && os.Getenv(oursVar) != "":
+		return trial{}
 	case known && err == nil && !tried.unstable && len(tried.found) == 0:
 		t.Errorf("seed %d no longer differs (%s): take it off the list", seed, reason)
 		return tried

@@ -37,6 +37,10 @@ func TestFiltersOfEachDirectory(t *testing.T) {
 			} {
 				check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 			}
+			past := time.Unix(1_400_000_000, 0)
+			for _, name := range []string{"s/d/sub", "s/d", "s/e", "s"} {
+				check(t, os.Chtimes(filepath.Join(dir, name), past, past))
+			}
 			w := twin{dir: dir, words: strings.Fields(c.words), prepare: func(dest string) {
 				check(t, os.MkdirAll(filepath.Join(dest, "d"), 0o755))
 				check(t, os.WriteFile(filepath.Join(dest, "d", "b"), []byte("old"), 0o644))
