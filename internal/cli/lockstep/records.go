@@ -133,7 +133,7 @@ type targetState struct {
 	Since   time.Time  `json:"since" doc:"when it came into this state"`
 	Behind  int        `json:"behind" doc:"paths not acknowledged"`
 	Failing int        `json:"failing" doc:"of these, paths that failed and wait"`
-	Oldest  *time.Time `json:"oldest" doc:"the oldest change not acknowledged; null if none"`
+	Oldest  *time.Time `json:"oldest" doc:"the oldest change not acknowledged, or since when a full pass is due; null if none"`
 	Error   string     `json:"error,omitempty" doc:"the last failure"`
 	ErrorAt *time.Time `json:"error_at,omitempty" doc:"when that was"`
 	Errors  int        `json:"errors" doc:"failures so far"`

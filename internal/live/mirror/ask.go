@@ -87,7 +87,8 @@ func (m *Mirror) Resume(ctx context.Context, targets ...string) error {
 func (m *Mirror) Resync(ctx context.Context, targets ...string) error {
 	return m.command(ctx, targets, func(s *slot, now time.Time) {
 		s.repass = s.busy && s.full
-		s.full, s.told = true, false
+		s.fullDue(now)
+		s.told = false
 		if !s.paused {
 			s.resume(now)
 		}

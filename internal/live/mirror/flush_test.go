@@ -210,3 +210,27 @@ func TestAMirrorThatHasEndedSaysSo(t *testing.T) {
 		t.Errorf("a flush after the end gives %v", err)
 	}
 }
+
+func TestATargetThatWasNeverReachedLagsSinceTheStart(t *testing.T) {
+	began := time.Now()
+	r := start(t, func(c *mirror.Config) {
+		c.Targets = append(c.Targets, "rsync://127.0.0.1:1/below") // nobody listens there
+	})
+	short, cancel := context.WithTimeout(r.ctx, 300*time.Millisecond)
+	defer cancel()
+	var lag *mirror.LagError
+	if err := r.Flush(short); !errors.As(err, &lag) || len(lag.Targets) != 1 || !strings.HasSuffix(lag.Targets[0].Target, "below") {
+		t.Fatalf("a flush gives %v", err)
+	}
+	r.write(t, "a", "1")
+	if err := r.Flush(r.ctx, r.dst); err != nil {
+		t.Errorf("the other target: %v", err)
+	}
+	targets := r.State().Targets
+	if oldest := targets[1].Oldest; oldest.IsZero() || oldest.Before(began) || oldest.After(time.Now()) {
+		t.Errorf("its oldest change is of %v, the mirror began at %v", oldest, began)
+	}
+	if !targets[0].Oldest.IsZero() {
+		t.Errorf("the target in step has an oldest change of %v", targets[0].Oldest)
+	}
+}

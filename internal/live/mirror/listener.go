@@ -90,7 +90,7 @@ type TargetState struct {
 	Since   time.Time
 	Behind  int       // paths not acknowledged
 	Failing int       // of these, paths that failed and wait
-	Oldest  time.Time // the oldest change not acknowledged; zero if none
+	Oldest  time.Time // the oldest change not acknowledged, or when a full pass became due; zero if none
 	LastErr string
 	LastAt  time.Time // of LastErr
 	Errors  int

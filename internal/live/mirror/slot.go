@@ -26,11 +26,12 @@ type slot struct {
 	jobs   chan job
 	ended  chan struct{}
 
-	busy    bool // the worker has a job
-	full    bool // a full pass is due or running
-	repass  bool // another full pass is due after the running one
-	paused  bool // nothing new is begun
-	told    bool // InStep was announced
+	busy    bool      // the worker has a job
+	full    bool      // a full pass is due or running, see fullDue
+	fullAt  time.Time // since when it is
+	repass  bool      // another full pass is due after the running one
+	paused  bool      // nothing new is begun
+	told    bool      // InStep was announced
 	pass    Pass
 	status  Status
 	since   time.Time
@@ -60,7 +61,7 @@ type result struct {
 
 func newSlot(name string, t target.Target, maxDelete int) *slot {
 	return &slot{
-		name: name, target: t, full: true, since: time.Now(),
+		name: name, target: t, full: true, fullAt: time.Now(), since: time.Now(),
 		queue: change.NewQueue(change.Limits{Removes: maxDelete}),
 		jobs:  make(chan job, 1), ended: make(chan struct{}),
 	}
@@ -106,6 +107,13 @@ func (s *slot) wait(results <-chan result) {
 func (s *slot) changeState(to Status, now time.Time) {
 	if s.status != to {
 		s.status, s.since = to, now
+	}
+}
+
+// fullDue makes a full pass due.
+func (s *slot) fullDue(now time.Time) {
+	if !s.full {
+		s.full, s.fullAt = true, now
 	}
 }
 
@@ -325,7 +333,7 @@ func (m *Mirror) failed(s *slot, err error, now time.Time) {
 	var te *target.Error
 	permanent := errors.As(err, &te) && te.Permanent
 	if te != nil && te.Restart {
-		s.full = true
+		s.fullDue(now)
 	}
 	s.tries++
 	switch {
@@ -404,6 +412,9 @@ func (m *Mirror) snapshot() State {
 		t.Name, t.Status, t.Since = s.name, s.status, s.since
 		t.Behind, t.Failing = s.queue.Behind(), s.queue.Failing()
 		t.Oldest, _ = s.queue.Oldest()
+		if s.full && (t.Oldest.IsZero() || s.fullAt.Before(t.Oldest)) {
+			t.Oldest = s.fullAt // what the target lacks is not known in detail
+		}
 		st.Targets = append(st.Targets, t)
 	}
 	return st

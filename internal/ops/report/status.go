@@ -51,7 +51,7 @@ type Target struct {
 	Since      time.Time  `json:"since" doc:"when it came into this state"`
 	Behind     int        `json:"behind" doc:"paths not acknowledged"`
 	Failing    int        `json:"failing" doc:"of these, paths that failed and wait"`
-	Oldest     *time.Time `json:"oldest" doc:"the oldest change not acknowledged; null if none"`
+	Oldest     *time.Time `json:"oldest" doc:"the oldest change not acknowledged, or since when a full pass is due; null if none"`
 	LagSeconds float64    `json:"lag_seconds" doc:"its age, 0 if none"`
 	Error      string     `json:"error,omitempty" doc:"the last failure"`
 	ErrorAt    *time.Time `json:"error_at,omitempty" doc:"when that was"`
