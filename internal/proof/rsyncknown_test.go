@@ -11,6 +11,11 @@ import (
 
 // knownDifferences are those that are not mended yet.
 var knownDifferences = []knownDifference{
+	{"a transfer's log in a format/pull from a daemon/*/rsync to lockstep", "an empty line is missing"},
+	{"acls/push over a shell/28/*", "does not say which protocol an option needs"},
+	{"prune empty dirs/push over a shell/27/*", "does not say which protocol an option needs"},
+	{"batch/a batch/27/*/lockstep reads", "items that are no transfer are shown below protocol 29"},
+	{"batch/a batch with deletions/28/*/lockstep reads", "items that are no transfer are shown below protocol 29"},
 	{"a password file that all can read/pull from a daemon/*/rsync to lockstep", "the prompt for a password stands before the error"},
 	{"a transfer's log/*/*/*", "lines of items that changed no more than attributes, empty lines and totals"},
 	{"a transfer's log in a format/push to a daemon/*/lockstep to rsync", "an empty line is missing"},
