@@ -10,8 +10,9 @@ export CGO_ENABLED = 0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X lockstep/internal/cli/lockstep.version=$(VERSION)
 
-# Packages that the race detector can afford: no proof against real peers.
-RACE = $$(go list ./... | grep -v '^lockstep/internal/proof')
+# Packages that the race detector can afford: no proof against real peers, no
+# daemons by the dozen.
+RACE = $$(go list ./... | grep -vE '^lockstep/internal/(proof|rsync/daemon$$)')
 
 FUZZ_SECONDS ?= 3
 FUZZ_BUDGET  ?= 120
