@@ -11,6 +11,7 @@ import (
 
 // knownDifferences are those that are not mended yet.
 var knownDifferences = []knownDifference{
+	{"a transfer's log in a format/push over a shell/29/rsync to lockstep", "items that are no transfer are missing below protocol 30"},
 	{"a transfer's log in a format/pull from a daemon/*/rsync to lockstep", "an empty line is missing"},
 	{"acls/push over a shell/28/*", "does not say which protocol an option needs"},
 	{"prune empty dirs/push over a shell/27/*", "does not say which protocol an option needs"},

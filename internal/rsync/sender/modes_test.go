@@ -78,7 +78,7 @@ func modernWays(words string, n int) [][]string {
 
 func TestSourcesAreRemovedOnceTheyHaveArrived(t *testing.T) {
 	for i, c := range []struct{ name, words string }{
-		{"all that arrived", "-aivv --remove-source-files s t/d"},
+		{"all that arrived", "-ai --remove-source-files s t/d"},
 		{"with hard links", "-aiH --remove-source-files s"},
 		{"as older versions did", "-ai --remove-sent-files s"},
 		{"not in a dry run", "-ain --remove-source-files s"},
