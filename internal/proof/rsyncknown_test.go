@@ -11,6 +11,7 @@ import (
 
 // knownDifferences are those that are not mended yet.
 var knownDifferences = []knownDifference{
+	{"max delete after/push to a daemon/*/lockstep to rsync", "bytes of what is deleted late"},
 	{"a transfer's log in a format/push over a shell/29/rsync to lockstep", "items that are no transfer are missing below protocol 30"},
 	{"a transfer's log in a format/pull from a daemon/*/rsync to lockstep", "an empty line is missing"},
 	{"acls/push over a shell/28/*", "does not say which protocol an option needs"},
@@ -35,7 +36,7 @@ var knownDifferences = []knownDifference{
 	{"files from without implied dirs/push over a shell/29/*", "the words for a name without its directory"},
 	{"fuzzy by size and time/push over a shell/27/*", "does not say which protocol an option needs"},
 	{"hard links with verbose/*/*/*", "hash_hits leaves out matches at the expected place"},
-	{"iconv from latin1/pull over a shell/31/*", "the words for a name that cannot be converted"},
+	{"iconv from latin1/*/*/*", "the words for a name that cannot be converted"},
 	{"iconv to latin1/*/*/*", "the words for a name that cannot be converted; the root's item"},
 	{"iconv with files from/pull over a shell/*/*", "names that come back in another encoding are taken"},
 	{"info of nothing/*/*/*", "hash_hits leaves out matches at the expected place"},
