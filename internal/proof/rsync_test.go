@@ -418,7 +418,7 @@ func TestRsyncFourCorners(t *testing.T) {
 			})
 		}
 	})
-	if !t.Failed() && os.Getenv(allVar) == "" {
+	if !t.Failed() && os.Getenv(allVar) != "" { // a sample does not show that an entry is gone
 		seen.unused(t)
 	}
 }
