@@ -15,7 +15,7 @@ LDFLAGS := -s -w -X lockstep/internal/cli/lockstep.version=$(VERSION)
 RACE = $$(go list ./... | grep -vE '^lockstep/internal/(proof|rsync/daemon$$)')
 
 FUZZ_SECONDS ?= 3
-FUZZ_BUDGET  ?= 120
+FUZZ_BUDGET  ?= 60
 BENCH_FLAGS  ?=
 
 .PHONY: help build test peers lint cross fuzz race unit bench-live bench-rsync clean

@@ -1,11 +1,13 @@
 package proof_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,14 +52,15 @@ type trial struct {
 // if the reference does the same again and again.
 func (c randomCase) try(confirm bool) (trial, error) {
 	r := c.row()
-	want, err := r.try(c.via, c.protocol, reference)
+	var want, got attempt
+	var errs [2]error
+	var wait sync.WaitGroup
+	wait.Go(func() { want, errs[0] = r.try(c.via, c.protocol, reference) })
+	wait.Go(func() { got, errs[1] = r.try(c.via, c.protocol, c.corner) })
+	wait.Wait()
 	defer want.remove()
-	if err != nil {
-		return trial{}, err
-	}
-	got, err := r.try(c.via, c.protocol, c.corner)
 	defer got.remove()
-	if err != nil {
+	if err := errors.Join(errs[:]...); err != nil {
 		return trial{}, err
 	}
 	// Where both ends give up it is chance which of them says so first.
