@@ -455,10 +455,14 @@ func (c rowCase) compare(t *testing.T, seen *knownTally) {
 			got := first[1+i]
 			found, err := c.differences(first[0], got)
 			for n := 1; n < tries && err == nil && len(found) > 0; n++ {
+				var want attempt
+				want, err = c.try(c.via, c.protocol, reference)
+				defer want.remove()
+				check(t, err)
 				got, err = c.try(c.via, c.protocol, at)
 				defer got.remove()
 				check(t, err)
-				found, err = c.differences(first[0], got)
+				found, err = c.differences(want, got)
 			}
 			check(t, err)
 			if len(found) > 0 && c.protocol < settledProtocol && os.Getenv(allVar) == "" {
