@@ -18,7 +18,7 @@ import (
 // opsCommands are the commands for running lockstep as a service.
 func (a *app) opsCommands() []*cobra.Command {
 	return []*cobra.Command{
-		a.init(), a.check(), a.run(), a.status(), a.flush(), a.reload(),
+		a.init(), a.check(), a.doctor(), a.run(), a.status(), a.flush(), a.reload(),
 		a.pause(), a.resume(), a.resync(), a.backlog(), a.explain(), a.verify(), a.service(), a.importConfig(),
 	}
 }

@@ -18,6 +18,7 @@ import (
 type console struct {
 	out, err io.Writer
 	terminal bool // err is one
+	colour   bool // out shows colours
 	columns  func() int
 
 	mu     sync.Mutex
@@ -28,7 +29,7 @@ type console struct {
 // newConsole makes a console of two streams and finds out whether err is a
 // terminal.
 func newConsole(out, errs io.Writer) *console {
-	c := &console{out: out, err: errs}
+	c := &console{out: out, err: errs, colour: colourful(out)}
 	if f, ok := errs.(*os.File); ok && isTerminal(errs) {
 		c.terminal = true
 		c.columns = func() int {

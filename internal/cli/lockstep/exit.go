@@ -44,7 +44,7 @@ var exitCodes = []exitCode{
 	{exitNoAnswer, "no running lockstep answers on the control socket"},
 	{exitFailed, "the mirror could not go on: the system refused something that it cannot do without"},
 	{exitInterrupted, "`--once`, `--dry-run` or the demo was stopped by a signal before it was done"},
-	{exitOutOfStep, "`--once` ended with paths or targets that are not in step, every target of a mirror refused for good, `flush` found a target behind, `verify` found a difference, or the demo found a difference"},
+	{exitOutOfStep, "`--once` ended with paths or targets that are not in step, every target of a mirror refused for good, `flush` found a target behind, `verify` found a difference, `doctor` found a problem, or the demo found a difference"},
 	{exitMaxDelete, "`--once` would have removed more than `--max-delete` allows; nothing was deleted"},
 	{exitSIGHUP, "a second signal, SIGHUP, ended it at once"},
 	{exitSIGINT, "a second signal, SIGINT, ended it at once"},
@@ -93,7 +93,7 @@ func codeOf(err error) int {
 		return exitSource
 	case errors.Is(err, mirror.ErrMaxDelete):
 		return exitMaxDelete
-	case errors.Is(err, mirror.ErrOutOfStep), errors.Is(err, errDifferent):
+	case errors.Is(err, mirror.ErrOutOfStep), errors.Is(err, errDifferent), errors.Is(err, errUnwell):
 		return exitOutOfStep
 	case errors.Is(err, errNoAnswer):
 		return exitNoAnswer

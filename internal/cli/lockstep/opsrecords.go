@@ -5,6 +5,7 @@ import (
 
 	"lockstep/internal/ops/config"
 	"lockstep/internal/ops/control"
+	"lockstep/internal/ops/doctor"
 	"lockstep/internal/ops/report"
 )
 
@@ -68,6 +69,18 @@ type verifiedRecord struct {
 	Repaired    bool `json:"repaired" doc:"whether they were then brought in step"`
 }
 
+type findingRecord struct {
+	head
+	doctor.Finding
+}
+
+type diagnosedRecord struct {
+	head
+	Problems int    `json:"problems" doc:"findings that are problems"`
+	Warnings int    `json:"warnings" doc:"findings that are warnings"`
+	Fixed    string `json:"fixed,omitempty" doc:"the file that --fix wrote"`
+}
+
 // opsEvents lists them with their meaning.
 var opsEvents = []jsonEvent{
 	{"config", "of check: the effective configuration", configRecord{}},
@@ -79,5 +92,7 @@ var opsEvents = []jsonEvent{
 	{"pending", "of backlog: a path that a target has not acknowledged", pendingRecord{}},
 	{"explained", "of explain: what becomes of a path in one mirror", explainedRecord{}},
 	{"difference", "of verify: a path that a target does not hold as the source does", differenceRecord{}},
+	{"finding", "of doctor: what came out of one look", findingRecord{}},
+	{"diagnosed", "of doctor: it has looked at everything", diagnosedRecord{}},
 	{"verified", "of verify: a mirror was compared", verifiedRecord{}},
 }

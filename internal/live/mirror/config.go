@@ -89,8 +89,8 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// targetOptions are the parts of c that the target called name needs.
-func (c *Config) targetOptions(name string) target.Options {
+// TargetOptions are the parts of c that the target called name needs.
+func (c *Config) TargetOptions(name string) target.Options {
 	var planned func(bool, tree.Path)
 	if tell := c.Listener.Planned; tell != nil && c.DryRun {
 		planned = func(removed bool, p tree.Path) { tell(name, removed, p) }
@@ -121,10 +121,10 @@ func (c *Config) openTargets(src target.Source) ([]target.Target, error) {
 			if err := apart(src.Dir, sp.Path); err != nil {
 				return nil, err
 			}
-			ts = append(ts, target.NewDirectory(sp, src, c.targetOptions(text)))
+			ts = append(ts, target.NewDirectory(sp, src, c.TargetOptions(text)))
 			continue
 		}
-		t, err := target.NewRsync(sp, src, c.targetOptions(text))
+		t, err := target.NewRsync(sp, src, c.TargetOptions(text))
 		if err != nil {
 			return nil, err
 		}

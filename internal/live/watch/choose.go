@@ -26,9 +26,9 @@ func (r regions) of(p tree.Path) region {
 	}
 }
 
-// choose probes the backends, takes one for the root and for each mount below
-// it, and arms them.
-func (w *Watch) choose() error {
+// decide probes the backends and takes one for the root and for each mount
+// below it.
+func (w *Watch) decide() error {
 	own, below, err := mountsAt(w.pin)
 	if err != nil {
 		return err
@@ -41,6 +41,14 @@ func (w *Watch) choose() error {
 		if note := w.chooseNested(n); note != "" {
 			w.choice.Reason += "; " + note
 		}
+	}
+	return nil
+}
+
+// choose decides and arms what was taken.
+func (w *Watch) choose() error {
+	if err := w.decide(); err != nil {
+		return err
 	}
 	if w.ino != nil {
 		err := w.ino.armAll()

@@ -50,22 +50,10 @@ type Watch struct {
 // Open arms every directory below c.Root and returns: what changes from then
 // on will be told. It ends when ctx does, or on Close.
 func Open(ctx context.Context, c Config) (*Watch, error) {
-	if err := c.Validate(); err != nil {
+	w, unhook, err := prepare(ctx, c)
+	if err != nil {
 		return nil, err
 	}
-	c.setDefaults()
-	p, err := pinRoot(c.Root)
-	if err != nil {
-		return nil, fmt.Errorf("watch: %w", err)
-	}
-	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		return nil, fmt.Errorf("watch: eventfd: %w", err)
-	}
-	w := &Watch{cfg: c, pin: p, stop: stop, events: make(chan []Event),
-		done: make(chan struct{}), regions: regions{}}
-	w.ctx, w.cancel = context.WithCancel(ctx)
-	unhook := context.AfterFunc(w.ctx, w.signalStop)
 	err = w.choose()
 	var g *guard
 	if err == nil {
@@ -82,6 +70,27 @@ func Open(ctx context.Context, c Config) (*Watch, error) {
 		return nil, fmt.Errorf("watch %s: %w", tree.Quote(c.Root), err)
 	}
 	return w, nil
+}
+
+// prepare makes a Watch that watches nothing yet. When its context has ended
+// reap cleans up, which takes unhook.
+func prepare(ctx context.Context, c Config) (w *Watch, unhook func() bool, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, nil, err
+	}
+	c.setDefaults()
+	p, err := pinRoot(c.Root)
+	if err != nil {
+		return nil, nil, fmt.Errorf("watch: %w", err)
+	}
+	stop, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, nil, fmt.Errorf("watch: eventfd: %w", err)
+	}
+	w = &Watch{cfg: c, pin: p, stop: stop, events: make(chan []Event),
+		done: make(chan struct{}), regions: regions{}}
+	w.ctx, w.cancel = context.WithCancel(ctx)
+	return w, context.AfterFunc(w.ctx, w.signalStop), nil
 }
 
 func (w *Watch) signalStop() {

@@ -1,0 +1,4 @@
+package doctor
+
+// ParseShellAnswer is for the fuzz target.
+var ParseShellAnswer = parseShellAnswer
