@@ -47,6 +47,7 @@ var house = [][]string{
 	{"internal/rsync/delta"},
 	{"internal/rsync/checksum"},
 	{"internal/rsync/wire"},
+	{"internal/rsync/secure"},
 	{"internal/rsync/option"},
 	{"internal/fs/apply"},
 	{"internal/fs/walk"},

@@ -87,7 +87,7 @@ func TestReadmeStaysShort(t *testing.T) {
 func TestDocumentsThatANewcomerGets(t *testing.T) {
 	for _, name := range []string{
 		"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/output.md", "docs/divergence.md", "docs/performance.md",
-		"docs/config.md", "docs/control.md", "docs/metrics.md", "docs/operations.md",
+		"docs/config.md", "docs/control.md", "docs/metrics.md", "docs/operations.md", "docs/daemon.md",
 	} {
 		if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s is missing", name)

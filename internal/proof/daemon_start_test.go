@@ -193,3 +193,36 @@ func TestAMirrorAndOurOwnDaemon(t *testing.T) {
 	converge(t, source, share, want)
 	stopMirror(t, m)
 }
+
+// A live mirror logs in to our own daemon by a certificate, and goes on when the
+// daemon has another one of its own.
+func TestAMirrorSpeaksTLS(t *testing.T) {
+	d := newOwnDaemon(t)
+	at := func(name string) string { return filepath.Join(d.dir, name) }
+	ca, err := harness.NewAuthority(at("ca.pem"))
+	check(t, err)
+	check(t, ca.Server(at("server.pem"), "first"))
+	check(t, ca.Client(at("liang.pem"), "liang"))
+	daemon := d.command("--no-detach", "--address=127.0.0.1", "--tls-only", fmt.Sprint("--tls-port=", d.port),
+		"--tls-cert="+at("server.pem"), "--tls-client-ca="+at("ca.pem"))
+	daemon.Stderr = os.Stderr
+	check(t, daemon.Start())
+	t.Cleanup(func() {
+		check(t, daemon.Process.Signal(syscall.SIGTERM))
+		check(t, daemon.Wait())
+	})
+	check(t, harness.Poll(settled, "a daemon", func() bool { return strings.Contains(d.log(), "listening on port") }))
+	source := t.TempDir()
+	makeTree(t, source, 100)
+	m := startMirror(t, "--tls-ca", at("ca.pem"), "--tls-cert", at("liang.pem"), source, fmt.Sprintf("rsyncs://localhost:%d/web1/", d.port))
+	check(t, m.WaitInStep(settled, 1))
+	want := harness.Comparison{Munged: true, AnyTime: true}
+	check(t, ca.Server(at("new.pem"), "second"))
+	check(t, os.Rename(at("new.pem"), at("server.pem")))
+	write(t, filepath.Join(source, "new/file"), "new")
+	converge(t, source, filepath.Join(d.dir, "share"), want)
+	stopMirror(t, m)
+	if log := d.log(); !strings.Contains(log, "from liang@") {
+		t.Errorf("nobody logged in by a certificate:\n%s", log)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
+	"lockstep/internal/rsync/secure"
 )
 
 // mirrorOptions are the flags of lockstep mirror.
@@ -27,6 +28,8 @@ type mirrorOptions struct {
 	cvsExclude             bool
 
 	shell, rsyncPath, passwordFile string
+	tls                            bool
+	tlsFiles                       secure.Client
 	protocol, bwLimit              int
 	compress, checksum, hardLinks  bool
 	acls, xattrs, numericIDs       bool
@@ -55,6 +58,7 @@ interrupted. A TARGET is
   DIRECTORY                               a directory on this machine
   [USER@]HOST::MODULE[/PATH]              a module of an rsync daemon
   rsync://[USER@]HOST[:PORT]/MODULE[/PATH]
+  rsyncs://[USER@]HOST[:PORT]/MODULE[/PATH]   with TLS, on port 874 by default
   [USER@]HOST:PATH                        a path over a remote shell (ssh)
 
 An IPv6 HOST stands in brackets. What is in a TARGET and not in SOURCE is
@@ -68,6 +72,9 @@ the state of every target. SIGINT and SIGTERM end the mirror cleanly.`,
 
   # the daemons that already run, with passwords as rsync takes them
   lockstep mirror --password-file=/etc/web1.pass /web/www liang@192.168.1.32::web1 liang@192.168.1.33::web2
+
+  # a daemon with TLS, logged in by a certificate
+  lockstep mirror --tls-ca=/etc/ca.pem --tls-cert=/etc/web.pem /web/www rsyncs://web1.example.org/web1
 
   # over ssh on another port, without what an editor leaves behind
   lockstep mirror -e 'ssh -p 2222' --exclude='*~' --exclude='.*.swp' /web/www deploy@web3:/web/www
@@ -125,6 +132,11 @@ func (o *mirrorOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVarP(&o.shell, "rsh", "e", "", "the remote shell `COMMAND` (default $RSYNC_RSH, else ssh)")
 	f.StringVar(&o.rsyncPath, "rsync-path", "", "the rsync to run on the remote machine, a `PROGRAM` with its options (default rsync)")
 	f.StringVar(&o.passwordFile, "password-file", "", "read the daemon's password from the first line of `FILE` (- = standard input)")
+	f.BoolVar(&o.tls, "tls", false, "speak TLS with all rsync daemons, as with rsyncs://")
+	f.StringVar(&o.tlsFiles.CA, "tls-ca", "", "trust the authorities in `FILE`, not those of the system")
+	f.StringVar(&o.tlsFiles.Cert, "tls-cert", "", "log in to daemons with the certificate in `FILE`")
+	f.StringVar(&o.tlsFiles.Key, "tls-key", "", "the certificate's key, if it is in a `FILE` of its own")
+	f.StringVar(&o.tlsFiles.Name, "tls-name", "", "expect certificates of `NAME`, not of the host")
 	f.BoolVarP(&o.compress, "compress", "z", false, "compress what is sent, by a method that the peer knows too")
 	f.Var(bandwidthFlag{&o.bwLimit}, "bwlimit", "send at most so much a second to each target: KiB, or with a unit as in 1.5m (0 = no limit)")
 	f.IntVar(&o.protocol, "protocol", 0, "the highest rsync protocol to offer, `27..32` (0 = the highest)")
@@ -156,6 +168,7 @@ func (o *mirrorOptions) config(source string, targets []string, stdin io.Reader)
 	cfg := mirror.Config{
 		Source: source, Targets: targets, Once: o.once || o.dryRun, DryRun: o.dryRun, NoDelete: o.noDelete, MaxDelete: o.maxDelete,
 		PasswordFile: o.passwordFile, Shell: cmp.Or(o.shell, os.Getenv("RSYNC_RSH")), RsyncPath: o.rsyncPath,
+		TLS: o.tls, TLSFiles: o.tlsFiles,
 		Protocol: o.protocol, Compress: o.compress, BwLimit: o.bwLimit,
 		Checksum: o.checksum, HardLinks: o.hardLinks, ACLs: o.acls, Xattrs: o.xattrs, NumericIDs: o.numericIDs,
 		PollInterval: o.pollInterval, MaxHold: o.maxHold, BatchDelay: o.batchDelay,

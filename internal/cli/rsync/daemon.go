@@ -12,6 +12,7 @@ import (
 
 	"lockstep/internal/rsync/daemon"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/secure"
 )
 
 // detachedVar tells a daemon that it runs in the background; its third
@@ -53,7 +54,11 @@ func (c *Command) daemon(ctx context.Context, set *option.Set) int {
 	start := &daemon.Start{
 		Server:   server,
 		Endpoint: daemon.Endpoint{Address: words.Address, Port: words.Port, IPv: words.IPv, Sockopts: words.Sockopts},
-		Ready:    func(int) { ready(nil) },
+		TLS: daemon.TLS{
+			Files: secure.Files{Cert: words.TLSCert, Key: words.TLSKey, ClientCA: words.TLSClientCA},
+			Port:  words.TLSPort, Only: words.TLSOnly,
+		},
+		Ready: func(int) { ready(nil) },
 	}
 	err := c.untilStopped(ctx, start)
 	ready(err)

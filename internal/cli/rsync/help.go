@@ -37,14 +37,31 @@ If you were not trying to invoke rsync as a daemon, avoid using any of the
 daemon-specific rsync options.  See also the rsyncd.conf(5) manpage.
 `
 
+const ownOptions = `
+Options that rsync does not have; the URL rsyncs://[USER@]HOST[:PORT]/MODULE
+stands for --tls:
+`
+
+const ownDaemonOptions = `
+Options that rsync does not have:
+`
+
+const daemonExamples = `
+Examples:
+  rsync --daemon --no-detach --config=/etc/rsyncd.conf
+  rsync --daemon --tls-cert=/etc/rsyncd.pem --tls-client-ca=/etc/clients.pem
+`
+
 // helpText is what --help prints.
 func helpText() string {
-	return versionText() + about + synopsis + option.OptionHelp(option.Table()) + seeAlso
+	return versionText() + about + synopsis + option.OptionHelp(option.Table(), false) + seeAlso +
+		ownOptions + option.OptionHelp(option.Table(), true)
 }
 
 // daemonHelpText is what --daemon --help prints.
 func daemonHelpText() string {
-	return versionText() + daemonSynopsis + option.OptionHelp(option.DaemonTable()) + daemonSeeAlso
+	return versionText() + daemonSynopsis + option.OptionHelp(option.DaemonTable(), false) + daemonSeeAlso +
+		ownDaemonOptions + option.OptionHelp(option.DaemonTable(), true) + daemonExamples
 }
 
 // shown is what is printed instead of a transfer.

@@ -14,6 +14,7 @@ import (
 	"lockstep/internal/live/change"
 	"lockstep/internal/live/target"
 	"lockstep/internal/live/watch"
+	"lockstep/internal/rsync/secure"
 )
 
 // Config describes one mirror. The zero value of every field but Source,
@@ -30,6 +31,8 @@ type Config struct {
 
 	PasswordFile  string
 	PasswordFiles map[string]string // by target; before PasswordFile
+	TLS           bool              // with rsync daemons, whatever their URL begins with
+	TLSFiles      secure.Client     // for those that TLS is spoken with
 	Shell         string            // remote shell command; "" = ssh
 	RsyncPath     string            // rsync at the other end; "" = rsync
 	Protocol      int               // highest rsync protocol to offer, 27 to 32; 0 = 32
@@ -101,6 +104,7 @@ func (c *Config) TargetOptions(name string) target.Options {
 		HardLinks: c.HardLinks, ACLs: c.ACLs, Xattrs: c.Xattrs, NumericIDs: c.NumericIDs, Hold: !c.Once,
 		Compress: c.Compress, BwLimit: c.BwLimit, Shell: c.Shell, RsyncPath: c.RsyncPath,
 		Protocol: c.Protocol, PasswordFile: cmp.Or(c.PasswordFiles[name], c.PasswordFile), Rules: c.Rules,
+		TLS: c.TLS, TLSFiles: c.TLSFiles,
 	}
 }
 
@@ -108,6 +112,7 @@ func (c *Config) TargetOptions(name string) target.Options {
 func (c *Config) openTargets(src target.Source) ([]target.Target, error) {
 	var ts []target.Target
 	seen := map[string]bool{}
+	secret := false
 	for _, text := range c.Targets {
 		sp, err := target.ParseSpec(text)
 		if err != nil {
@@ -117,6 +122,7 @@ func (c *Config) openTargets(src target.Source) ([]target.Target, error) {
 			return nil, fmt.Errorf("target %s: named twice", tree.Quote(text))
 		}
 		seen[text] = true
+		secret = secret || sp.TLS || c.TLS && sp.Transport == target.Daemon
 		if sp.Transport == target.Local {
 			if err := apart(src.Dir, sp.Path); err != nil {
 				return nil, err
@@ -129,6 +135,9 @@ func (c *Config) openTargets(src target.Source) ([]target.Target, error) {
 			return nil, err
 		}
 		ts = append(ts, t)
+	}
+	if (c.TLS || c.TLSFiles.Set()) && !secret {
+		return nil, errors.New("TLS is for rsync daemons, and no target would have it: say --tls too, or rsyncs:// in place of rsync://")
 	}
 	return ts, nil
 }

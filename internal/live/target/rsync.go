@@ -64,6 +64,12 @@ func NewRsync(sp Spec, src Source, opts Options) (*Rsync, error) {
 		r.ep.User = daemonUser(sp.User)
 		r.ep.Password = func() (string, error) { return Password(opts.PasswordFile) }
 	}
+	if r.ep.Daemon && (sp.TLS || opts.TLS) {
+		r.ep.TLS = &opts.TLSFiles
+		if _, err := opts.TLSFiles.Config(sp.Host); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.ep.Validate(); err != nil {
 		return nil, fmt.Errorf("target %s: %w", tree.Quote(sp.Text), err)
 	}

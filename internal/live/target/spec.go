@@ -24,6 +24,7 @@ const (
 type Spec struct {
 	Text      string // as typed, for display
 	Transport Transport
+	TLS       bool // of a URL that says so
 	User      string
 	Host      string // without brackets
 	Port      string // "" = the default
@@ -32,7 +33,7 @@ type Spec struct {
 }
 
 // ParseSpec reads rsync's forms: DIR, [USER@]HOST:PATH, [USER@]HOST::MODULE[/PATH]
-// and rsync://[USER@]HOST[:PORT]/MODULE[/PATH]; an IPv6 host stands in brackets.
+// and rsync[s]://[USER@]HOST[:PORT]/MODULE[/PATH]; an IPv6 host stands in brackets.
 // As with rsync, a colon after the first slash does not make a host.
 func ParseSpec(s string) (Spec, error) {
 	sp := Spec{Text: s}
@@ -43,6 +44,10 @@ func ParseSpec(s string) (Spec, error) {
 		return sp, fmt.Errorf("target %s: NUL byte", tree.Quote(s))
 	}
 	if rest, ok := strings.CutPrefix(s, "rsync://"); ok {
+		return parseURL(sp, rest)
+	}
+	if rest, ok := strings.CutPrefix(s, "rsyncs://"); ok {
+		sp.TLS = true
 		return parseURL(sp, rest)
 	}
 	host, path, ok := cutHost(s)

@@ -19,6 +19,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/live/change"
+	"lockstep/internal/rsync/secure"
 )
 
 // Target is one place that must hold what the source holds.
@@ -89,6 +90,9 @@ type Options struct {
 	RsyncPath    string
 	Protocol     int // highest to offer; 0 = 32
 	PasswordFile string
+
+	TLS      bool          // with daemons, whatever their URL begins with
+	TLSFiles secure.Client // for those that TLS is spoken with
 }
 
 // Source is the pinned tree that targets read.

@@ -28,6 +28,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/watch"
+	"lockstep/internal/rsync/secure"
 )
 
 // DefaultFile is read when no other file is named.
@@ -58,7 +59,7 @@ type Mirror struct {
 // may stand in [defaults] too.
 type Settings struct {
 	Source  string   `toml:"source" json:"source" doc:"the directory whose contents are mirrored, an absolute path" default:"required"`
-	Targets []string `toml:"targets" json:"targets" doc:"where they go: DIRECTORY, [USER@]HOST::MODULE[/PATH], rsync://[USER@]HOST[:PORT]/MODULE[/PATH] or [USER@]HOST:PATH" default:"required"`
+	Targets []string `toml:"targets" json:"targets" doc:"where they go: DIRECTORY, [USER@]HOST::MODULE[/PATH], rsync[s]://[USER@]HOST[:PORT]/MODULE[/PATH] or [USER@]HOST:PATH" default:"required"`
 
 	Filter      []string `toml:"filter" json:"filter" doc:"rsync filter rules, in order; the first that matches decides"`
 	Include     []string `toml:"include" json:"include" doc:"patterns that are not excluded; after filter"`
@@ -72,6 +73,11 @@ type Settings struct {
 
 	PasswordFile  string            `toml:"password_file" json:"password_file" doc:"the file with the password of rsync daemons, an absolute path"`
 	PasswordFiles map[string]string `toml:"password_files" json:"password_files" doc:"such a file for single targets: a table from a target as it stands in targets to a file"`
+	TLS           bool              `toml:"tls" json:"tls" doc:"speak TLS with all rsync daemons, as with rsyncs://"`
+	TLSCA         string            `toml:"tls_ca" json:"tls_ca" doc:"the file with the authorities that are trusted, an absolute path; those of the system if empty"`
+	TLSCert       string            `toml:"tls_cert" json:"tls_cert" doc:"the file with the certificate to log in with, an absolute path"`
+	TLSKey        string            `toml:"tls_key" json:"tls_key" doc:"the file with its key, an absolute path; tls_cert if empty"`
+	TLSName       string            `toml:"tls_name" json:"tls_name" doc:"what certificates must be of; the host if empty"`
 	Shell         string            `toml:"shell" json:"shell" doc:"the remote shell's command, ssh if empty"`
 	RsyncPath     string            `toml:"rsync_path" json:"rsync_path" doc:"the rsync to run on remote machines, with its options; rsync if empty"`
 	Protocol      int               `toml:"protocol" json:"protocol" doc:"the highest rsync protocol to offer, 27 to 32; 0 is the highest"`
@@ -169,6 +175,7 @@ func (m *Mirror) Live() (mirror.Config, error) {
 	return mirror.Config{
 		Source: m.Source, Targets: m.Targets, NoDelete: !m.Delete, MaxDelete: m.MaxDelete, Rules: m.rules,
 		PasswordFile: m.PasswordFile, PasswordFiles: m.PasswordFiles, Shell: m.Shell, RsyncPath: m.RsyncPath,
+		TLS: m.TLS, TLSFiles: secure.Client{CA: m.TLSCA, Cert: m.TLSCert, Key: m.TLSKey, Name: m.TLSName},
 		Protocol: m.Protocol, Compress: m.Compress, BwLimit: rate, Checksum: m.Checksum, HardLinks: m.HardLinks,
 		ACLs: m.ACLs, Xattrs: m.Xattrs, NumericIDs: m.NumericIDs, Watch: backend,
 		PollInterval: time.Duration(m.PollInterval), MaxHold: time.Duration(m.MaxHold), BatchDelay: time.Duration(m.BatchDelay),

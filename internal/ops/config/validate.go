@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -116,13 +117,14 @@ func checkName(name string) error {
 
 // paths wants absolute ones: a service has no directory of its own.
 func (m *Mirror) paths() error {
-	check := map[string][]string{"source": {m.Source}, "password_file": {m.PasswordFile}, "include_from": m.IncludeFrom, "exclude_from": m.ExcludeFrom}
+	check := map[string][]string{"source": {m.Source}, "password_file": {m.PasswordFile}, "tls_ca": {m.TLSCA}, "tls_cert": {m.TLSCert},
+		"tls_key": {m.TLSKey}, "include_from": m.IncludeFrom, "exclude_from": m.ExcludeFrom}
 	for _, file := range m.PasswordFiles {
 		check["password_files"] = append(check["password_files"], file)
 	}
-	for _, key := range []string{"source", "password_file", "password_files", "include_from", "exclude_from"} {
+	for _, key := range []string{"source", "password_file", "password_files", "tls_ca", "tls_cert", "tls_key", "include_from", "exclude_from"} {
 		for _, p := range check[key] {
-			if p == "" && key == "password_file" {
+			if p == "" && slices.Contains([]string{"password_file", "tls_ca", "tls_cert", "tls_key"}, key) {
 				continue
 			}
 			if err := absolute(key, p); err != nil {

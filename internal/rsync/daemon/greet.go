@@ -184,14 +184,21 @@ func (v *visit) authenticate(m *module) error {
 	if len(rules) == 0 {
 		return nil
 	}
-	d, ok := chooseDigest(v.greeting.protocol, v.greeting.digests)
-	if !ok {
-		return refused("digest", "your client does not support one of our daemon-auth checksums: "+digestNames(), "no common digest")
-	}
 	failed := func(user string, why error) error {
 		v.server.slow(v.peer.address())
 		return refused("auth", "auth failed on module "+m.Name, "auth failed on module %s from %s (%s) for %s: %v",
 			m.Name, v.host(), v.peer.address(), user, why)
+	}
+	switch rule, ok := certified(rules, v.vouched, groupsOf); {
+	case ok && rule.deny:
+		return failed(clip(v.vouched), errDenied)
+	case ok:
+		v.loggedIn(m, v.vouched, rule.right)
+		return nil
+	}
+	d, ok := chooseDigest(v.greeting.protocol, v.greeting.digests)
+	if !ok {
+		return refused("digest", "your client does not support one of our daemon-auth checksums: "+digestNames(), "no common digest")
 	}
 	if d.weaker(m.authDigest) {
 		return failed("(unknown)", errWeakDigest)
@@ -214,6 +221,12 @@ func (v *visit) authenticate(m *module) error {
 		return failed(clip(user), err)
 	}
 	v.server.forgive(v.peer.address())
+	v.loggedIn(m, user, right)
+	return nil
+}
+
+// loggedIn gives a user the rights of the rule that let it in.
+func (v *visit) loggedIn(m *module, user string, right right) {
 	v.user = user
 	switch right {
 	case readOnly:
@@ -221,7 +234,6 @@ func (v *visit) authenticate(m *module) error {
 	case readWrite:
 		m.ReadOnly = false
 	}
-	return nil
 }
 
 // isTimeout reports whether a deadline passed.

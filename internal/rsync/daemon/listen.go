@@ -57,18 +57,26 @@ func portOf(l net.Listener) int {
 	return 0
 }
 
-// Inherited are the listeners that systemd hands over, none if it does not.
-func Inherited() ([]net.Listener, error) {
+// inherited is a listener that systemd hands over, with the name that the unit
+// has for it.
+type inherited struct {
+	net.Listener
+	name string
+}
+
+// takeInherited returns the listeners that systemd hands over, none if it does not.
+func takeInherited() ([]inherited, error) {
 	const first = 3
 	pid, _ := strconv.Atoi(os.Getenv("LISTEN_PID"))
 	n, _ := strconv.Atoi(os.Getenv("LISTEN_FDS"))
+	names := strings.Split(os.Getenv("LISTEN_FDNAMES"), ":")
 	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"} {
 		os.Unsetenv(name)
 	}
 	if pid != os.Getpid() || n <= 0 {
 		return nil, nil
 	}
-	var all []net.Listener
+	var all []inherited
 	for fd := first; fd < first+n; fd++ {
 		syscall.CloseOnExec(fd)
 		f := os.NewFile(uintptr(fd), "listener")
@@ -77,7 +85,11 @@ func Inherited() ([]net.Listener, error) {
 		if err != nil {
 			return nil, fmt.Errorf("descriptor %d of LISTEN_FDS: %w", fd, err)
 		}
-		all = append(all, l)
+		name := ""
+		if i := fd - first; i < len(names) {
+			name = names[i]
+		}
+		all = append(all, inherited{l, name})
 	}
 	return all, nil
 }

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
-	"time"
 
 	"lockstep/internal/rsync/daemon/conf"
 )
@@ -36,9 +35,6 @@ func (v *visit) proxied() error {
 		reverse: v.config.Global.Bool(conf.ReverseLookup)}
 	if !allowed.admits(v.peer) {
 		return fmt.Errorf("no proxy is expected at %s", v.peer.address())
-	}
-	if err := v.conn.SetDeadline(time.Now().Add(handshakeMax)); err != nil {
-		return err
 	}
 	addr, err := readProxy(v.conn.r)
 	if err != nil {

@@ -87,6 +87,12 @@ func (w *world) read(name string) string {
 // serve starts our daemon.
 func (w *world) serve() *world {
 	w.t.Helper()
+	return w.serveOn(func(l net.Listener) net.Listener { return l })
+}
+
+// serveOn starts our daemon at what a listener becomes.
+func (w *world) serveOn(dress func(net.Listener) net.Listener) *world {
+	w.t.Helper()
 	w.server = daemon.New(daemon.Options{Config: filepath.Join(w.dir, "rsyncd.conf")})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -96,7 +102,7 @@ func (w *world) serve() *world {
 	ctx, cancel := context.WithCancel(context.Background())
 	transfers, abort := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- w.server.Serve(ctx, transfers, []net.Listener{l}) }()
+	go func() { ended <- w.server.Serve(ctx, transfers, []net.Listener{dress(l)}) }()
 	w.t.Cleanup(func() {
 		cancel()
 		abort()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"lockstep/internal/rsync/daemon/conf"
+	"lockstep/internal/rsync/secure"
 )
 
 // Options are what a daemon is started with.
@@ -164,6 +165,10 @@ func (s *Server) Serve(ctx context.Context, transfers context.Context, listeners
 const acceptPause = 100 * time.Millisecond
 
 func (s *Server) accept(ctx, transfers context.Context, l net.Listener) error {
+	var secret *secure.Server
+	if e, ok := l.(*encrypted); ok {
+		secret = e.tls
+	}
 	for {
 		c, err := l.Accept()
 		switch {
@@ -183,7 +188,7 @@ func (s *Server) accept(ctx, transfers context.Context, l net.Listener) error {
 		case err != nil:
 			return err
 		}
-		s.visits.Go(func() { s.visit(ctx, transfers, c.(stream), addressOf(c)) })
+		s.visits.Go(func() { s.visit(ctx, transfers, caller{c, addressOf(c), secret}) })
 	}
 }
 
@@ -197,15 +202,24 @@ func addressOf(c net.Conn) netip.Addr {
 
 // Visit serves one connection that somebody else accepted.
 func (s *Server) Visit(ctx context.Context, c net.Conn) {
-	s.visit(ctx, ctx, c, addressOf(c))
+	s.visit(ctx, ctx, caller{stream: c, from: addressOf(c)})
+}
+
+// caller is a connection that was accepted.
+type caller struct {
+	stream
+	from netip.Addr
+	tls  *secure.Server // what the connection has to be encrypted with; nil is nothing
 }
 
 // visit serves one connection. Until it is trusted, ctx ends it.
-func (s *Server) visit(ctx, transfers context.Context, c stream, from netip.Addr) {
-	p := s.admit(from.String(), c)
+func (s *Server) visit(ctx, transfers context.Context, c caller) {
+	p := s.admit(c.from.String(), c)
 	if p == nil {
-		_ = c.SetDeadline(time.Now().Add(lingerTime))
-		_, _ = fmt.Fprint(c, "@ERROR: too many connections -- try again later\n")
+		if c.tls == nil {
+			_ = c.SetDeadline(time.Now().Add(lingerTime))
+			_, _ = fmt.Fprint(c, "@ERROR: too many connections -- try again later\n")
+		}
 		c.Close()
 		return
 	}
@@ -221,14 +235,14 @@ func (s *Server) visit(ctx, transfers context.Context, c stream, from netip.Addr
 		return
 	}
 	v := &visit{
-		server: s, conn: newConn(c), id: id, config: config, log: log, pass: p,
-		peer: &peer{addr: from, names: s.names},
+		server: s, conn: newConn(c.stream), id: id, config: config, log: log, pass: p,
+		peer: &peer{addr: c.from, names: s.names},
 	}
-	if err := v.proxied(); err != nil {
+	if reason, err := v.open(ctx, c.tls); err != nil {
 		log.Line(err.Error())
 		log.close()
 		c.Close()
-		s.count("proxy")
+		s.count(reason)
 		return
 	}
 	v.run(transfers)

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 type Start struct {
 	Server   *Server
 	Endpoint Endpoint
+	TLS      TLS
 	Ready    func(port int) // is called when it listens; may be nil
 }
 
@@ -32,10 +34,7 @@ func (s *Start) Run(ctx, transfers context.Context) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := Inherited()
-	if err == nil && len(listeners) == 0 {
-		listeners, err = Listen(c, s.Endpoint)
-	}
+	listeners, err := s.listen(c)
 	if err != nil {
 		log.Line(err.Error())
 		return err
@@ -58,6 +57,37 @@ func (s *Start) Run(ctx, transfers context.Context) error {
 		s.Ready(port)
 	}
 	return s.Server.Serve(ctx, transfers, listeners)
+}
+
+// listen opens the listeners, or takes those that systemd opened.
+func (s *Start) listen(c *conf.Config) ([]net.Listener, error) {
+	secret, err := s.TLS.server(s.Server)
+	if err != nil {
+		return nil, err
+	}
+	handed, err := takeInherited()
+	if err != nil {
+		return nil, err
+	}
+	if len(handed) > 0 {
+		return s.TLS.protect(handed, secret)
+	}
+	var listeners []net.Listener
+	if !s.TLS.Only {
+		if listeners, err = Listen(c, s.Endpoint); err != nil || secret == nil {
+			return listeners, err
+		}
+	}
+	e := s.Endpoint
+	e.Port = cmp.Or(s.TLS.Port, DefaultTLSPort)
+	more, err := Listen(c, e)
+	if err != nil {
+		for _, l := range listeners {
+			l.Close()
+		}
+		return nil, err
+	}
+	return append(listeners, encryptAll(more, secret)...), nil
 }
 
 // Reread looks at the configuration and logs what is wrong with it; every
@@ -110,7 +140,7 @@ func (s *Server) Inetd(ctx context.Context, in *os.File) error {
 	if !ok {
 		return fmt.Errorf("standard input: %T is no connection", c)
 	}
-	s.visit(ctx, ctx, st, addressOf(c))
+	s.visit(ctx, ctx, caller{stream: st, from: addressOf(c)})
 	return nil
 }
 
@@ -118,7 +148,7 @@ func (s *Server) Inetd(ctx context.Context, in *os.File) error {
 // in the environment.
 func (s *Server) Pipe(ctx context.Context, in, out *os.File) error {
 	p := &pipe{in: pollable(in), out: pollable(out)}
-	s.visit(ctx, ctx, p, shellAddress(os.Getenv))
+	s.visit(ctx, ctx, caller{stream: p, from: shellAddress(os.Getenv)})
 	return nil
 }
 

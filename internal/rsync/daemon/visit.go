@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"lockstep/internal/rsync/daemon/conf"
+	"lockstep/internal/rsync/secure"
 )
 
 // visit is one connection, up to its transfer.
@@ -24,6 +25,7 @@ type visit struct {
 	greeting greeting
 	early    []byte
 	user     string
+	vouched  string        // the user that a client's certificate stands for, "" if none does
 	relayed  *net.UnixConn // to the process of the transfer, if it cannot have the connection itself
 	pass     *pass         // of those that may wait; nil once the client is trusted
 }
@@ -42,6 +44,29 @@ func (v *visit) motd() string {
 		return ""
 	}
 	return string(data) + "\n"
+}
+
+// open begins the time in which a client must have logged in, and takes the
+// connection through what comes before the protocol: the header of a proxy, and
+// the handshake of TLS. An error has a reason, for counting.
+func (v *visit) open(ctx context.Context, secret *secure.Server) (reason string, err error) {
+	limit := handshakeMax
+	if t := time.Duration(v.config.Global.Int(conf.Timeout)) * time.Second; t > 0 && t < limit {
+		limit = t
+	}
+	if err := v.conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return "protocol", err
+	}
+	if err := v.proxied(); err != nil {
+		return "proxy", err
+	}
+	if secret == nil {
+		return "", nil
+	}
+	if err := v.encrypt(ctx, secret); err != nil {
+		return "tls", fmt.Errorf("TLS with %s: %w", v.peer.address(), err)
+	}
+	return "", nil
 }
 
 // run serves the connection to its end.
@@ -89,13 +114,6 @@ func linger(c *conn) {
 // serve takes the connection to "OK" and through the transfer.
 func (v *visit) serve(ctx context.Context) error {
 	v.log.linef("connect from %s (%s)", v.host(), v.peer.address())
-	limit := handshakeMax
-	if t := time.Duration(v.config.Global.Int(conf.Timeout)) * time.Second; t > 0 && t < limit {
-		limit = t
-	}
-	if err := v.conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		return err
-	}
 	if err := v.greet(); err != nil {
 		return err
 	}

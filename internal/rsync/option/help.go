@@ -5,11 +5,15 @@ import (
 	"strings"
 )
 
-// OptionHelp is what --help says of the options of a table, a line each.
-func OptionHelp(rows []*Option) string {
+// OptionHelp is what --help says of the options of a table, a line each: those
+// that rsync has, or those that it does not have.
+func OptionHelp(rows []*Option, own bool) string {
 	var b strings.Builder
 	line := func(label, text string) { fmt.Fprintf(&b, "%-24s %s\n", label, text) }
 	for _, o := range rows {
+		if o.Own != own {
+			continue
+		}
 		if o.Help != "" {
 			line(o.label(), o.Help)
 		}

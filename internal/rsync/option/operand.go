@@ -12,7 +12,7 @@ type OperandKind uint8
 const (
 	Local  OperandKind = iota
 	Shell              // [USER@]HOST:PATH
-	Daemon             // [USER@]HOST::MODULE/PATH or rsync://[USER@]HOST[:PORT]/MODULE/PATH
+	Daemon             // [USER@]HOST::MODULE/PATH or rsync[s]://[USER@]HOST[:PORT]/MODULE/PATH
 )
 
 // Operand is a source or destination taken apart.
@@ -20,6 +20,7 @@ type Operand struct {
 	Kind       OperandKind
 	User, Host string
 	HasUser    bool   // also an empty one
+	TLS        bool   // of a URL that says so
 	Port       int    // of a URL, 0 if it has none
 	Path       string // of a daemon, beginning with the module
 }
@@ -32,14 +33,29 @@ func (o Operand) HostSpec() string {
 	return o.Host
 }
 
-const urlPrefix = "rsync://"
+// What URLs begin with; the second is with TLS.
+const (
+	urlPrefix    = "rsync://"
+	secretPrefix = "rsyncs://"
+)
+
+// cutFold cuts a prefix off, whatever its case.
+func cutFold(text, prefix string) (rest string, ok bool) {
+	if len(text) < len(prefix) || !strings.EqualFold(text[:len(prefix)], prefix) {
+		return text, false
+	}
+	return text[len(prefix):], true
+}
 
 // ParseOperand takes an operand apart. What does not have the form of a remote
 // one is local.
 func ParseOperand(arg string) Operand {
-	if len(arg) >= len(urlPrefix) && strings.EqualFold(arg[:len(urlPrefix)], urlPrefix) {
-		if o, ok := parseURL(arg[len(urlPrefix):]); ok {
-			return o
+	for _, prefix := range []string{urlPrefix, secretPrefix} {
+		if rest, ok := cutFold(arg, prefix); ok {
+			if o, ok := parseURL(rest); ok {
+				o.TLS = prefix == secretPrefix
+				return o
+			}
 		}
 	}
 	spec, rest, ok := cutHost(arg, ":/")
@@ -236,6 +252,8 @@ func (ops *Operands) pull(s *Set) error {
 			return fail("All source args must come from the same machine.")
 		case o.Kind != ops.Remote.Kind:
 			return fail("All source args must use the same hostspec format.")
+		case o.TLS != ops.Remote.TLS && o.HostSpec() != "":
+			return fail("All source args must use TLS, or none.")
 		case o.Port != 0 && o.Port != ops.Remote.Port:
 			return fail("All source args must use the same port number.")
 		}
@@ -254,6 +272,12 @@ func (ops *Operands) connection(s *Set) error {
 		return operandError(!ops.Pull, "The --password-file option may only be used when accessing an rsync daemon.")
 	case s.ConTimeout != 0 && !daemon:
 		return operandError(!ops.Pull, "The --contimeout option may only be used when connecting to an rsync daemon.")
+	case s.TLS && !daemon:
+		return operandError(!ops.Pull, "The --tls option may only be used when connecting to an rsync daemon.")
+	case s.TLSCA+s.TLSCert+s.TLSKey+s.TLSName != "" && !s.TLS && !ops.Remote.TLS:
+		return operandError(!ops.Pull, "The connection would have no TLS: say --tls too, or rsyncs:// in place of rsync://.")
+	case (s.TLS || ops.Remote.TLS) && s.Rsh != "":
+		return operandError(!ops.Pull, "TLS and --rsh cannot be used together.")
 	case strings.HasPrefix(ops.Remote.Host, "-"):
 		return operandError(!ops.Pull, "Invalid remote host: hostnames may not start with '-'.")
 	}

@@ -168,7 +168,7 @@ var left = []string{
 // someWords picks options at random.
 func someWords(r *rand.Rand, n int) []string {
 	var words []string
-	table := option.Table()
+	table := slices.DeleteFunc(slices.Clone(option.Table()), func(o *option.Option) bool { return o.Own })
 	for len(words) < n {
 		o := table[r.IntN(len(table))]
 		if slices.Contains(left, o.Long) {

@@ -71,6 +71,8 @@ type Set struct {
 
 	// The connection.
 	Rsh, RsyncPath, PasswordFile, EarlyInput, Sockopts, Address string
+	TLS                                                         bool // with a daemon
+	TLSCA, TLSCert, TLSKey, TLSName                             string
 	Port, Protocol                                              int
 	IPv                                                         int // 4, 6 or 0
 	BlockingIO                                                  bool

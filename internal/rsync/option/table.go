@@ -12,6 +12,7 @@ type Option struct {
 
 	Help  string     // its line of --help; "" is not listed
 	Label string     // replaces what stands in front of Help
+	Own   bool       // rsync has no such option
 	More  []HelpLine // further lines of --help
 
 	// Implies are options that are turned on with it; with Both they are also
@@ -103,7 +104,7 @@ func no(names ...string) []string {
 }
 
 // table has every option of a client and a server, in the order of --help.
-var table = concat(optionsShown, optionsKept, optionsUpdated, optionsConnected, optionsHidden)
+var table = concat(optionsShown, optionsKept, optionsUpdated, optionsConnected, optionsHidden, optionsOwn)
 
 func concat(parts ...[]*Option) []*Option {
 	var all []*Option

@@ -120,4 +120,28 @@ var daemonTable = []*Option{
 	{Long: "server", set: flag(func(s *state) *bool { return &s.Server })},
 	{Long: "protocol", Arg: "NUM", Int: true, set: number(func(s *state) *int { return &s.DaemonWords.Protocol })},
 	{Long: "temp-dir", Short: 'T', Arg: "DIR", set: text(func(s *state) *string { return &s.DaemonWords.TempDir })},
+	{Long: "tls-cert", Arg: "FILE", Own: true, Help: "serve TLS too, with the certificate in FILE",
+		set: text(func(s *state) *string { return &s.DaemonWords.TLSCert })},
+	{Long: "tls-key", Arg: "FILE", Own: true, Help: "the certificate's key, if it is in a FILE of its own",
+		set: text(func(s *state) *string { return &s.DaemonWords.TLSKey })},
+	{Long: "tls-client-ca", Arg: "FILE", Own: true, Help: "certificates by the authorities in FILE log users in",
+		set: text(func(s *state) *string { return &s.DaemonWords.TLSClientCA })},
+	{Long: "tls-port", Arg: "PORT", Int: true, Own: true, Help: "the port of TLS, 874 by default",
+		set: number(func(s *state) *int { return &s.DaemonWords.TLSPort })},
+	{Long: "tls-only", Own: true, Help: "serve nothing without TLS",
+		set: flag(func(s *state) *bool { return &s.DaemonWords.TLSOnly })},
+}
+
+// optionsOwn are those of a client that rsync does not have.
+var optionsOwn = []*Option{
+	{Long: "tls", Own: true, Help: "speak TLS with the daemon, as with rsyncs://",
+		set: flag(func(s *state) *bool { return &s.TLS })},
+	{Long: "tls-ca", Arg: "FILE", Own: true, Help: "trust the authorities in FILE, not those of the system",
+		set: text(func(s *state) *string { return &s.TLSCA })},
+	{Long: "tls-cert", Arg: "FILE", Own: true, Help: "log in with the certificate in FILE",
+		set: text(func(s *state) *string { return &s.TLSCert })},
+	{Long: "tls-key", Arg: "FILE", Own: true, Help: "the certificate's key, if it is in a FILE of its own",
+		set: text(func(s *state) *string { return &s.TLSKey })},
+	{Long: "tls-name", Arg: "NAME", Own: true, Help: "expect a certificate of NAME, not of the host",
+		set: text(func(s *state) *string { return &s.TLSName })},
 }

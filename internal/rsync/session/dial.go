@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"lockstep/internal/rsync/secure"
 )
 
 // Probes of an idle TCP connection: a host that has vanished is noticed after
@@ -50,21 +52,38 @@ func dialTCP(ctx context.Context, ep *Endpoint) (*transport, error) {
 			return nil, err
 		}
 	}
-	tcp, ok := conn.(*net.TCPConn)
-	if !ok {
-		return newTransport(conn, nil), nil
-	}
-	if err := tcp.SetNoDelay(true); err != nil {
+	quick, err := tuned(conn, ep)
+	if err != nil {
 		conn.Close()
 		return nil, err
 	}
+	if ep.TLS != nil {
+		if conn, err = ep.TLS.Handshake(ctx, conn, ep.Host); err != nil {
+			if ctx.Err() != nil {
+				err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+			}
+			return nil, err
+		}
+	}
+	return newTransport(conn, quick), nil
+}
+
+// tuned sets the options of a TCP connection. What it returns, nil for another
+// one, is to be called after each read.
+func tuned(conn net.Conn, ep *Endpoint) (func(), error) {
+	tcp, ok := conn.(*net.TCPConn)
+	if !ok {
+		return nil, nil
+	}
+	if err := tcp.SetNoDelay(true); err != nil {
+		return nil, err
+	}
 	if err := setSockopts(tcp, ep.Sockopts); err != nil {
-		conn.Close()
 		return nil, err
 	}
 	quick := quickAck(tcp)
 	quick()
-	return newTransport(conn, quick), nil
+	return quick, nil
 }
 
 // dial connects to an address with what the endpoint says about it.
@@ -173,11 +192,14 @@ func connectWords(ep *Endpoint, role string, err error) string {
 	var dns *net.DNSError
 	var op *net.OpError
 	var bind *bindError
+	var secret *secure.Error
 	host, port := ep.Host, ep.port()
 	if proxy, bad := parseProxy(ep.Proxy); bad == nil && proxy != nil {
 		host, port, _ = net.SplitHostPort(proxy.address)
 	}
 	switch {
+	case errors.As(err, &secret):
+		return fmt.Sprintf("rsync: [%s] %s", role, secret)
 	case errors.As(err, &bind):
 		return fmt.Sprintf("rsync: getaddrinfo %s: Name or service not known", bind.host)
 	case errors.As(err, &dns):

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/secure"
 )
 
 // The protocols that this package speaks.
@@ -20,8 +21,11 @@ const (
 	MaxProtocol = 32
 )
 
-// DefaultPort is a daemon's usual TCP port.
-const DefaultPort = 873
+// The usual TCP ports of a daemon.
+const (
+	DefaultPort    = 873
+	DefaultTLSPort = 874
+)
 
 // Endpoint says where the receiving server is and how to reach it.
 type Endpoint struct {
@@ -52,6 +56,10 @@ type Endpoint struct {
 	Proxy    string // [USER:PASSWORD@]HOST:PORT of an HTTP proxy
 	Program  string // a command to run in place of connecting, %H being the host
 	Sh       string // what runs it, "" is sh
+
+	// TLS, if not nil, is spoken with the daemon, whose port is then
+	// DefaultTLSPort if Port is 0.
+	TLS *secure.Client
 
 	// EarlyInput is for a module's early exec, at most maxEarlyInput bytes.
 	EarlyInput []byte
@@ -94,6 +102,10 @@ func (ep *Endpoint) Validate() error {
 		return fmt.Errorf("endpoint: port %d is not 1 to 65535", ep.Port)
 	case len(ep.Shell) > 0 && ep.Shell[0] == "":
 		return errors.New("endpoint: the remote shell has no name")
+	case ep.TLS != nil && !ep.overTCP():
+		return errors.New("endpoint: TLS is for daemons that are reached over TCP, not through a remote shell")
+	case ep.TLS != nil && ep.Program != "":
+		return errors.New("endpoint: TLS does not go through RSYNC_CONNECT_PROG; a proxy is named with RSYNC_PROXY")
 	case ep.Daemon && ep.Module == "" && !ep.List:
 		return errors.New("endpoint: no module")
 	case len(ep.EarlyInput) > maxEarlyInput:
@@ -137,10 +149,13 @@ func (ep *Endpoint) protocol() int {
 
 // port is the daemon's.
 func (ep *Endpoint) port() string {
-	if ep.Port == 0 {
-		return strconv.Itoa(DefaultPort)
+	switch {
+	case ep.Port != 0:
+		return strconv.Itoa(ep.Port)
+	case ep.TLS != nil:
+		return strconv.Itoa(DefaultTLSPort)
 	}
-	return strconv.Itoa(ep.Port)
+	return strconv.Itoa(DefaultPort)
 }
 
 // address is the daemon's, for the dialler.

@@ -11,6 +11,7 @@ import (
 
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/secure"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -58,6 +59,9 @@ func (r *errand) daemon(ep *Endpoint) error {
 	ep.Proxy, ep.Program, ep.Sh = r.Getenv("RSYNC_PROXY"), r.Getenv("RSYNC_CONNECT_PROG"), r.Getenv("RSYNC_SHELL")
 	for _, name := range unknownSockopts(opt.Sockopts) {
 		r.talk.Text(wire.CodeError, "Unknown socket option "+name)
+	}
+	if r.ops.Remote.TLS || opt.TLS {
+		ep.TLS = &secure.Client{CA: opt.TLSCA, Cert: opt.TLSCert, Key: opt.TLSKey, Name: opt.TLSName}
 	}
 	path := r.ops.Remote.Path
 	if strings.HasPrefix(path, "/") {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -22,6 +23,7 @@ type transport struct {
 	rw        io.ReadWriteCloser
 	afterRead func() // called after each read, may be nil
 	throttle  *bucket
+	joined    []byte // of WriteVector
 
 	mu       sync.Mutex
 	moved    sync.Cond // something below changed
@@ -191,6 +193,14 @@ func (t *transport) Write(p []byte) (int, error) {
 // WriteVector writes several pieces in one go if the connection can.
 func (t *transport) WriteVector(pieces [][]byte) error {
 	conn, ok := t.rw.(net.Conn)
+	if _, encrypted := conn.(*tls.Conn); encrypted && t.throttle == nil {
+		t.joined = t.joined[:0]
+		for _, p := range pieces { // each write would be a record of its own
+			t.joined = append(t.joined, p...)
+		}
+		_, err := t.Write(t.joined)
+		return err
+	}
 	if !ok || t.throttle != nil {
 		for _, p := range pieces {
 			if len(p) == 0 {
