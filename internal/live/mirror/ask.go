@@ -128,7 +128,7 @@ type Explanation struct {
 // Explain says whether p is mirrored, why, and what is pending for it.
 func (m *Mirror) Explain(ctx context.Context, p tree.Path) (x Explanation, err error) {
 	err = m.ask(ctx, func() {
-		x.Path, x.Held, x.Away = p, m.set.Held(p), m.unseen(p)
+		x.Path, x.Held, x.Away = p, m.set.Held(p), m.src.Away.Covers(p)
 		known, dir := m.index.has(p)
 		x.Known = known
 		root, err := m.src.Open()

@@ -49,6 +49,7 @@ type Config struct {
 	Events       watch.Op      // which events count; 0 = all that change a tree
 	MaxHold      time.Duration // longest time a file being written is held back; 0 = for ever
 	BatchDelay   time.Duration // wait this long after a change for more; 0 = none
+	Fstab        string        // says what belongs to be mounted in the source; "" = /etc/fstab
 
 	Listener Listener
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"time"
 
 	"lockstep/internal/fs/tree"
@@ -36,7 +37,6 @@ type Mirror struct {
 	results  chan result
 	rescans  int
 	recent   map[tree.Path]time.Time // paths that were looked at lately, by us or by a target
-	away     map[tree.Path]bool      // mount points in the source that hold nothing now
 	inBatch  time.Time               // when Drain may next run, with BatchDelay
 	fatal    error
 	ruleErr  string // last told
@@ -70,7 +70,7 @@ func New(cfg Config) (*Mirror, error) {
 	defer root.Close()
 	m := &Mirror{
 		cfg:      cfg,
-		src:      target.Source{Dir: cfg.Source, Pin: root.Inode()},
+		src:      target.Source{Dir: cfg.Source, Pin: root.Inode(), Away: target.NewAway()},
 		states:   make(chan chan State),
 		asks:     make(chan func()),
 		owned:    make(chan struct{}),
@@ -80,7 +80,6 @@ func New(cfg Config) (*Mirror, error) {
 		listings: make(chan listing, 64),
 		results:  make(chan result),
 		recent:   map[tree.Path]time.Time{},
-		away:     map[tree.Path]bool{},
 	}
 	m.src.Scope = cfg.Rules.Scope(m.readMerge)
 	ts, err := cfg.openTargets(m.src)
@@ -115,6 +114,7 @@ func (m *Mirror) Run(ctx context.Context) error {
 		}
 		defer m.watcher.Close()
 	}
+	m.absent()
 	for _, s := range m.targets {
 		s.start(ctx, m)
 	}
@@ -250,23 +250,24 @@ func (m *Mirror) take(evs []watch.Event, now time.Time) {
 func (m *Mirror) mounts(ev watch.Event) {
 	switch {
 	case ev.Op&watch.Unmount != 0:
-		m.away[ev.Path] = true
+		m.src.Away.Add(ev.Path)
 		m.notice(watch.Notice{
 			Text: fmt.Sprintf("the file system at %s in the source was unmounted: what it held stays on the targets", ev.Path),
 		})
-	case ev.Dir && ev.Op&(watch.MovedTo|watch.Found|watch.Create) != 0 && m.away[ev.Path]:
-		delete(m.away, ev.Path)
+	case ev.Dir && ev.Op&(watch.MovedTo|watch.Found|watch.Create) != 0 && m.src.Away.Drop(ev.Path):
 	}
 }
 
-// unseen reports whether p lies in a file system that is not mounted now.
-func (m *Mirror) unseen(p tree.Path) bool {
-	for dir := range m.away {
-		if p.Within(dir) {
-			return true
-		}
+// absent notes the file systems that belong into the source and are not
+// mounted from the start.
+func (m *Mirror) absent() {
+	for _, at := range watch.Absent(m.cfg.Source, m.cfg.Fstab) {
+		m.src.Away.Add(at)
+		m.notice(watch.Notice{
+			Text: fmt.Sprintf("the file system for %s in the source is not mounted: what targets hold of it stays", at),
+			Hint: "mount " + tree.Quote(filepath.Join(m.cfg.Source, string(at))),
+		})
 	}
-	return false
 }
 
 // check looks once a second whether the source is still what it was, and

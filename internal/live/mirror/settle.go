@@ -63,7 +63,7 @@ func (m *Mirror) delayed(now time.Time) bool {
 // dirty looks at a changed path and makes it dirty for every target, together
 // with all other names of the same file.
 func (m *Mirror) dirty(root *walk.Root, c change.Change) {
-	if m.unseen(c.Path) {
+	if m.src.Away.Covers(c.Path) {
 		return
 	}
 	m.recent[c.Path] = time.Now()

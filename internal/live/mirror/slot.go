@@ -81,7 +81,7 @@ func (s *slot) start(ctx context.Context, m *Mirror) {
 			r := result{slot: s, job: j}
 			began := time.Now()
 			if j.full {
-				r.report, r.err = s.target.Full(ctx, progress)
+				r.report, r.err = m.full(ctx, s.target, progress)
 			} else {
 				r.report, r.err = s.target.Apply(ctx, j.batch)
 			}
@@ -89,6 +89,18 @@ func (s *slot) start(ctx context.Context, m *Mirror) {
 			m.results <- r
 		}
 	}()
+}
+
+// full makes a full pass, which ends when a file system in the source is
+// unmounted: what it held is not to be taken for deleted.
+func (m *Mirror) full(ctx context.Context, t target.Target, progress func(target.Progress)) (target.Report, error) {
+	ctx, stop := m.src.Away.Guard(ctx)
+	defer stop()
+	report, err := t.Full(ctx, progress)
+	if cause := context.Cause(ctx); errors.Is(cause, target.ErrUnmounted) && err != nil {
+		err = cause
+	}
+	return report, err
 }
 
 // wait ends the worker, throwing away what it still answers.

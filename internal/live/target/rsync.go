@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/live/change"
@@ -110,10 +111,16 @@ func (r *Rsync) base() session.Options {
 	if r.opts.Compress {
 		o.Compress = "auto"
 	}
-	if r.opts.Rules != nil {
-		o.Filters = func(protocol int) ([]string, error) { return r.opts.Rules.Wire(protocol, r.opts.Delete, false) }
-	}
+	o.Filters = r.filters(r.opts.Rules.Behind(r.src.Away.Rules()))
 	return o
+}
+
+// filters tells a peer of rules, nil if there are none.
+func (r *Rsync) filters(rules *filter.Rules) func(protocol int) ([]string, error) {
+	if rules == nil {
+		return nil
+	}
+	return func(protocol int) ([]string, error) { return rules.Wire(protocol, r.opts.Delete, false) }
 }
 
 // Full implements Target.
@@ -148,7 +155,7 @@ func (r *Rsync) full(ctx context.Context, dry bool, progress func(Progress)) (Re
 	run.progress = progress
 	parts := []part{{}}
 	if !dry && !r.noSplit && !r.opts.HardLinks && r.opts.BwLimit == 0 {
-		parts = split(ctx, root, r.src.Scope.Hidden)
+		parts = split(ctx, root, r.src.scope().Hidden)
 	}
 	if len(parts) == 1 {
 		err = run.pass(dry, &parts[0])
@@ -166,11 +173,11 @@ func (r *run) pass(dry bool, part *part) error {
 	// for ever when a linked file vanishes or is left out.
 	o.IncRecurse = !r.opts.HardLinks
 	o.IgnoreErrors = false
-	job := sender.Job{Whole: true, Scope: r.src.Scope}
+	job := sender.Job{Whole: true, Scope: r.src.scope()}
 	if part.rules != nil {
-		rules := r.opts.Rules.Behind(part.rules)
-		job.Scope = r.src.Scope.Behind(part.rules)
-		o.Filters = func(protocol int) ([]string, error) { return rules.Wire(protocol, r.opts.Delete, false) }
+		ahead := part.rules.Behind(r.src.Away.Rules())
+		job.Scope = r.src.Scope.Behind(ahead)
+		o.Filters = r.filters(r.opts.Rules.Behind(ahead))
 	}
 	err := r.session(o, job, false)
 	var se *session.Error
@@ -323,7 +330,7 @@ func (r *Rsync) options(s step) session.Options {
 
 // step carries out one step of a batch.
 func (r *run) step(s step) error {
-	job := sender.Job{Dir: s.dir, Whole: s.whole, List: s.list, Scope: r.src.Scope}
+	job := sender.Job{Dir: s.dir, Whole: s.whole, List: s.list, Scope: r.src.scope()}
 	err := r.session(r.options(s), job, s.content && s.dir.IsRoot() && !s.recurses() && !s.linked)
 	var se *session.Error
 	switch {

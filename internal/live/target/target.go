@@ -100,6 +100,15 @@ type Source struct {
 	Dir   string
 	Pin   tree.Inode
 	Scope *filter.Scope
+	Away  *Away // nil: nothing is ever out of sight
+}
+
+// scope is what is left out now: by the rules, or because it is out of sight.
+func (s Source) scope() *filter.Scope {
+	if away := s.Away.Rules(); away != nil {
+		return s.Scope.Behind(away)
+	}
+	return s.Scope
 }
 
 // ErrSourceGone says that the source's path no longer leads to the directory

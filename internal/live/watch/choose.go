@@ -182,14 +182,12 @@ func (w *Watch) mounted(n nested) {
 	if w.skip(n.at, true) {
 		return
 	}
-	around := w.regions.of(n.at)
-	if around.backend == Poll {
-		return // its next look finds it
-	}
-	poll := w.mustPoll(n) != ""
-	if around.backend == Inotify && !poll {
+	around, poll := w.regions.of(n.at), w.mustPoll(n) != ""
+	switch {
+	case around.backend == Poll: // what watches it already
+	case around.backend == Inotify && !poll:
 		_ = w.ino.tasks.call(w.ctx, func() { w.ino.rearm(n.at) })
-	} else if poll || w.markLate(n) != nil {
+	case poll || w.markLate(n) != nil:
 		w.pollLate(n)
 	}
 	w.send([]Event{{Op: MovedTo, Path: n.at, Dir: true}}, nil)

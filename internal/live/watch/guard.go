@@ -2,7 +2,6 @@ package watch
 
 import (
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -23,18 +22,20 @@ const (
 // the mounts below it.
 type guard struct {
 	w       *Watch
-	table   *os.File      // mountinfo, which polls as exceptional after a change
+	table   int           // mountinfo, which polls as exceptional after a change
 	changed chan struct{} // holds a token when follow should look
 
 	known map[tree.Path]int // mount ids; owned by follow
 }
 
 func newGuard(w *Watch) (*guard, error) {
-	f, err := os.Open("/proc/self/mountinfo")
+	// An os.File would be polled by the runtime too, and the first to poll takes
+	// the word of a change away from the other.
+	fd, err := unix.Open("/proc/self/mountinfo", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("mount table: %w", err)
+		return nil, fmt.Errorf("open /proc/self/mountinfo: %w", err)
 	}
-	g := &guard{w: w, table: f, changed: make(chan struct{}, 1), known: map[tree.Path]int{}}
+	g := &guard{w: w, table: fd, changed: make(chan struct{}, 1), known: map[tree.Path]int{}}
 	for _, n := range w.below {
 		g.known[n.at] = n.id
 	}
@@ -42,11 +43,11 @@ func newGuard(w *Watch) (*guard, error) {
 	return g, nil
 }
 
-func (g *guard) close() { _ = g.table.Close() }
+func (g *guard) close() { _ = unix.Close(g.table) }
 
 // check ends the watch when the root is gone. It never waits for the consumer.
 func (g *guard) check() {
-	fds := []unix.PollFd{{Fd: int32(g.table.Fd()), Events: unix.POLLPRI}, {Fd: int32(g.w.stop), Events: unix.POLLIN}}
+	fds := []unix.PollFd{{Fd: int32(g.table), Events: unix.POLLPRI}, {Fd: int32(g.w.stop), Events: unix.POLLIN}}
 	for round := 1; ; round++ {
 		_, err := unix.Poll(fds, checkEvery)
 		if err == unix.EINTR {

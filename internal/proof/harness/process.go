@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +30,27 @@ type Process struct {
 	tail []string
 }
 
+// launches are carried out by one thread: the kernel sends a Pdeathsig when the
+// thread ends that started the process, and a watcher in this process ends
+// threads of its own.
+var launches = sync.OnceValue(func() chan func() {
+	todo := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for do := range todo {
+			do()
+		}
+	}()
+	return todo
+})
+
+// launch starts cmd, which ends with this process if it has a Pdeathsig.
+func launch(cmd *exec.Cmd) error {
+	started := make(chan error)
+	launches() <- func() { started <- cmd.Start() }
+	return <-started
+}
+
 // Start runs cmd in a new process group. onLine, which may be nil, gets each
 // line of standard output in order, from one goroutine.
 func Start(name string, cmd *exec.Cmd, onLine func(string)) (*Process, error) {
@@ -45,7 +67,7 @@ func Start(name string, cmd *exec.Cmd, onLine func(string)) (*Process, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := launch(cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", name, err)
 	}
 	p := &Process{Name: name, cmd: cmd, done: make(chan struct{})}

@@ -150,7 +150,7 @@ func (t *Transfer) Run() (Outcome, error) {
 	// What a server that outlives its client still writes must not hold us up.
 	cmd.WaitDelay = 2 * time.Second
 	begin := time.Now()
-	if err := cmd.Start(); err != nil {
+	if err := launch(cmd); err != nil {
 		return Outcome{}, fmt.Errorf("run %s: %w", words[0], err)
 	}
 	if t.Started != nil {
