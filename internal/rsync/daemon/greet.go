@@ -37,6 +37,14 @@ func newConn(s stream) *conn { return &conn{stream: s, r: bufio.NewReaderSize(s,
 
 func (c *conn) Read(p []byte) (int, error) { return c.r.Read(p) }
 
+// CloseWrite tells the client that nothing more is coming.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.stream.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 // buffered takes what was read ahead.
 func (c *conn) buffered() []byte {
 	b, _ := c.r.Peek(c.r.Buffered())

@@ -100,8 +100,7 @@ const lingerTime = 2 * time.Second
 // linger reads what a refused client still sends, so that closing the
 // connection does not take the reason away from it.
 func linger(c *conn) {
-	type halfCloser interface{ CloseWrite() error }
-	if h, ok := c.stream.(halfCloser); ok && h.CloseWrite() == nil {
+	if c.CloseWrite() == nil {
 		buf := make([]byte, 512)
 		for range 128 {
 			if _, err := c.stream.Read(buf); err != nil {

@@ -231,7 +231,9 @@ func (r *errand) remote(ctx context.Context) (*output.Stats, error) {
 	if err == nil {
 		return r.finish(e, stats, nil, conn.farewell())
 	}
-	return r.finish(e, stats, conn.withShell(err), 0)
+	stats, err = r.finish(e, stats, conn.withShell(err), 0)
+	conn.hangUp()
+	return stats, err
 }
 
 // transfer runs our half.

@@ -173,8 +173,20 @@ func (c *Conn) fail(err error) error {
 	if err != nil {
 		err = c.withShell(err)
 	}
-	c.Close()
+	c.hangUp()
 	return failure(c.stage, err, c.journal.messages())
+}
+
+// hangUp is Close that waits until the peer has taken note, or lingering is
+// over: the process may end after it.
+func (c *Conn) hangUp() {
+	c.Close()
+	c.mu.Lock()
+	t := c.t
+	c.mu.Unlock()
+	if t != nil {
+		t.closed()
+	}
 }
 
 // withShell waits for a remote shell that seems to be ending, so that its words

@@ -38,6 +38,7 @@ type Server struct {
 // said.
 func (s *Server) Run(ctx context.Context) (*output.Stats, error) {
 	t := newTransport(newStdio(s.In, s.Out), nil)
+	defer t.closed()
 	defer t.end(errClosed)
 	talk := &serverTalk{opt: s.Opt, stderr: s.Stderr}
 	if s.Host != nil {

@@ -169,16 +169,21 @@ func waitCode(err error) int {
 	return ExitShellKilled
 }
 
-// Read, Write and Close make p a connection.
+// Read, Write, CloseWrite and Close make p a connection.
 func (p *process) Read(b []byte) (int, error)  { return p.stdout.Read(b) }
 func (p *process) Write(b []byte) (int, error) { return p.stdin.Write(b) }
 
-// Close hangs up; a process that does not end by that soon is killed.
-func (p *process) Close() error {
+// CloseWrite hangs up; a process that does not end by that soon is killed.
+func (p *process) CloseWrite() error {
 	p.stdin.Close()
-	p.stdout.Close()
 	go p.wait(abortPatience)
 	return nil
+}
+
+// Close is CloseWrite for who does not want to hear more.
+func (p *process) Close() error {
+	p.stdout.Close()
+	return p.CloseWrite()
 }
 
 // wait gives the process some time to end, then kills it, and returns its

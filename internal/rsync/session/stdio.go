@@ -43,6 +43,15 @@ func interruptible(f *os.File) *os.File {
 	return os.NewFile(uintptr(fd), f.Name())
 }
 
+// CloseWrite tells a client at the other end of a socket that nothing more is
+// coming.
+func (s *stdio) CloseWrite() error {
+	if half, ok := s.Writer.(halfCloser); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 func (s *stdio) Close() error {
 	var errs [2]error
 	if c, ok := s.Reader.(io.Closer); ok {

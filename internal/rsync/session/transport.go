@@ -59,12 +59,14 @@ func newTransport(rw io.ReadWriteCloser, afterRead func()) *transport {
 	return t
 }
 
-// readAhead fills the ring until the connection ends.
+// readAhead fills the ring until the connection ends. Whoever of it and end
+// comes last closes the connection.
 func (t *transport) readAhead() {
 	defer close(t.readDone)
 	for {
 		span := t.free()
 		if span == nil {
+			t.discard()
 			return
 		}
 		n, err := t.rw.Read(span)
@@ -80,9 +82,27 @@ func (t *transport) readAhead() {
 		if err != nil {
 			t.readErr = t.explain(err)
 		}
+		ended := t.cause != nil
 		t.moved.Broadcast()
 		t.mu.Unlock()
 		if err != nil {
+			if ended {
+				t.rw.Close()
+			}
+			return
+		}
+	}
+}
+
+// discard reads what a peer still says after our end, until it has hung up too.
+// If the connection were closed with anything unread the peer's kernel would
+// throw away what the peer has not read yet, and report a reset instead of an
+// end: a receiving rsync then dies before it has removed its temporary files.
+func (t *transport) discard() {
+	var nobody [4 << 10]byte
+	for {
+		if _, err := t.rw.Read(nobody[:]); err != nil {
+			t.rw.Close()
 			return
 		}
 	}
@@ -282,17 +302,35 @@ func (t *transport) alive(quiet bool) bool {
 	return t.readErr == nil && t.cause == nil && (!quiet || t.size == 0)
 }
 
-// end closes the connection; cause is the error of everything after, unless
-// another came first. It does not wait.
+// lingering is how long the peer may take to hang up after we did.
+const lingering = 300 * time.Millisecond
+
+// halfCloser is a connection that can tell its peer that nothing more is coming
+// while it still reads. The error is errors.ErrUnsupported if it turns out that
+// it can't.
+type halfCloser interface{ CloseWrite() error }
+
+// end stops reading and writing; cause is the error of everything after, unless
+// another came first. It does not wait. The peer learns of it at once. The
+// connection is closed when the peer has hung up too, or after lingering.
 func (t *transport) end(cause error) {
 	t.mu.Lock()
 	if t.cause == nil {
 		t.cause = cause
 	}
+	over := t.readErr != nil
 	t.moved.Broadcast()
 	t.mu.Unlock()
 	t.endOnce.Do(func() {
 		close(t.ended)
-		t.rw.Close()
+		half, ok := t.rw.(halfCloser)
+		if over || !ok || errors.Is(half.CloseWrite(), errors.ErrUnsupported) {
+			t.rw.Close()
+			return
+		}
+		time.AfterFunc(lingering, func() { t.rw.Close() })
 	})
 }
+
+// closed waits, after end, until the connection is closed.
+func (t *transport) closed() { <-t.readDone }
