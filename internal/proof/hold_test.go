@@ -96,3 +96,40 @@ func TestAHeldFileMayBeRenamedAndDeleted(t *testing.T) {
 	converge(t, source, target, harness.Comparison{})
 	stopMirror(t, m)
 }
+
+// A file that was opened before the mirror started is held, too: the first pass
+// leaves the target's old version where it is.
+func TestAFileOpenBeforeTheStartIsHeld(t *testing.T) {
+	for _, backend := range []string{"fanotify", "inotify", "poll"} {
+		for _, p := range places {
+			t.Run(backend+" "+p.name, func(t *testing.T) {
+				t.Parallel()
+				if backend == "fanotify" {
+					needRoot(t, "fanotify")
+				}
+				source, target := t.TempDir(), t.TempDir()
+				write(t, filepath.Join(target, "file"), "as it was")
+				f, err := os.Create(filepath.Join(source, "file"))
+				check(t, err)
+				defer f.Close()
+				_, err = f.WriteString("a part")
+				check(t, err)
+				check(t, os.Link(filepath.Join(source, "file"), filepath.Join(source, "other name")))
+				write(t, filepath.Join(source, "closed"), "whole")
+				flags, url := p.open(t, target)
+				m := startMirror(t, append(flags, "--watch", backend, "--poll-interval", "100ms", source, url)...)
+				check(t, m.WaitInStep(soon, 1))
+				expectAt(t, filepath.Join(target, "closed"), "whole")
+				expectAt(t, filepath.Join(target, "file"), "as it was")
+				if exists(filepath.Join(target, "other name")) {
+					t.Error("a part of a file is visible under its other name")
+				}
+				_, err = f.WriteString(" and the rest")
+				check(t, err)
+				check(t, f.Close())
+				converge(t, source, target, p.want)
+				stopMirror(t, m)
+			})
+		}
+	}
+}

@@ -126,6 +126,11 @@ func (s *Set) hold(c Change, found bool, now time.Time) {
 	h.class = max(h.class, c.Class, Content)
 }
 
+// Hold keeps a file back that may differ since at, but is being written.
+func (s *Set) Hold(p tree.Path, at, now time.Time) {
+	s.hold(Change{Kind: Dirty, Path: p, Class: Content, At: at}, true, now)
+}
+
 // touch notes a change that does not end a hold.
 func (s *Set) touch(c Change) {
 	if h := s.held[c.Path]; h != nil {
@@ -234,10 +239,10 @@ func (s *Set) Held(p tree.Path) bool { return s.held[p] != nil }
 // Holding is the number of files held back.
 func (s *Set) Holding() int { return len(s.held) }
 
-// HeldSince reports whether a file is held back whose hold began at t or before.
+// HeldSince reports whether a file is held back that was changed at t or before.
 func (s *Set) HeldSince(t time.Time) bool {
 	for _, h := range s.held {
-		if !h.since.After(t) {
+		if !h.first.After(t) {
 			return true
 		}
 	}

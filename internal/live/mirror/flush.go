@@ -195,11 +195,13 @@ func (m *Mirror) reached(f *flush) {
 func (s *slot) halted() bool { return s.paused || s.status == Stopped }
 
 // passFlushes notes that a full pass of s has ended: what failed in it is in
-// the queue with the present time, and counts for those who wait.
-func (m *Mirror) passFlushes(s *slot, now time.Time) {
+// the queue with the present time, and counts for those who wait, as do files
+// that it left alone and that are on hold now.
+func (m *Mirror) passFlushes(s *slot, left bool, now time.Time) {
 	for _, f := range m.flushes {
 		if _, waits := f.left[s]; waits && f.settled {
 			f.left[s] = now
+			f.settled = !left
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"lockstep/internal/fs/tree"
@@ -70,7 +71,7 @@ func New(cfg Config) (*Mirror, error) {
 	defer root.Close()
 	m := &Mirror{
 		cfg:      cfg,
-		src:      target.Source{Dir: cfg.Source, Pin: root.Inode(), Away: target.NewAway()},
+		src:      target.Source{Dir: cfg.Source, Pin: root.Inode(), Away: target.NewAway(), Writing: &target.Writing{}},
 		states:   make(chan chan State),
 		asks:     make(chan func()),
 		owned:    make(chan struct{}),
@@ -198,6 +199,7 @@ func (m *Mirror) own(ctx context.Context) error {
 				return m.watchEnded()
 			}
 			m.take(evs, time.Now())
+			m.shield()
 		case l := <-m.listings:
 			m.listed(ctx, l)
 		case r := <-m.results:
@@ -298,12 +300,19 @@ func (m *Mirror) ruleTrouble() {
 	m.notice(watch.Notice{Text: "filter rules: " + m.ruleErr + "; what they govern is neither sent nor deleted"})
 }
 
+// shield keeps the files on hold from full passes that are running.
+func (m *Mirror) shield() {
+	if slices.ContainsFunc(m.targets, func(s *slot) bool { return s.busy && s.full }) {
+		m.src.Writing.Hold(m.set.HeldPaths())
+	}
+}
+
 // probe ends the hold of what was just put on hold but is not open for writing:
 // what is not a regular file, or has a second name, was not made by opening it.
 func (m *Mirror) probe(root *walk.Root, ps []change.Probe) {
 	for _, p := range ps {
 		meta, err := root.Lstat(p.Path)
-		if err == nil && meta.Kind == tree.File && !meta.Linked() && (!p.Found || !idle(root, p.Path)) {
+		if err == nil && meta.Kind == tree.File && (p.Found && !idle(root, p.Path) || !p.Found && !meta.Linked()) {
 			continue
 		}
 		m.set.Release(p.Path)

@@ -10,6 +10,7 @@ import (
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/live/change"
 	"lockstep/internal/live/target"
+	"lockstep/internal/live/watch"
 )
 
 // slot is one target with its queue and its worker. Its fields belong to the
@@ -96,6 +97,9 @@ func (s *slot) start(ctx context.Context, m *Mirror) {
 func (m *Mirror) full(ctx context.Context, t target.Target, progress func(target.Progress)) (target.Report, error) {
 	ctx, stop := m.src.Away.Guard(ctx)
 	defer stop()
+	if !m.cfg.Once {
+		m.src.Writing.Open(watch.Writers())
+	}
 	report, err := t.Full(ctx, progress)
 	if cause := context.Cause(ctx); errors.Is(cause, target.ErrUnmounted) && err != nil {
 		err = cause
@@ -169,6 +173,7 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 		s.queue.Begin()
 		s.changeState(FirstPass, now)
 		s.busy = true
+		m.shield()
 		s.jobs <- job{full: true}
 		return
 	}
@@ -296,8 +301,11 @@ func (m *Mirror) finished(r result) {
 
 // passed notes the end of a full pass.
 func (m *Mirror) passed(s *slot, r result, now time.Time) {
+	for _, p := range r.report.Writing {
+		m.set.Hold(p, s.fullAt, now)
+	}
 	s.full, s.repass = s.repass, false
-	m.passFlushes(s, now)
+	m.passFlushes(s, len(r.report.Writing) > 0, now)
 	s.changeState(Behind, now)
 	s.pass = Pass{
 		Files: r.report.Files, Deleted: r.report.Deleted, Failed: len(r.report.Outcome.Failed),

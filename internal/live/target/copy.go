@@ -234,6 +234,9 @@ func (w *work) file(p tree.Path, meta tree.Meta, attrs []walk.Xattr, content, as
 	if meta, err = walk.StatFile(f); err != nil {
 		return err
 	}
+	if w.writing.has(p, meta.Inode()) {
+		return ErrWriting
+	}
 	var done apply.Copied
 	err = w.retry(p, func() (err error) {
 		done, err = w.dst.CopyFile(p, f, meta, apply.Copy{Xattrs: attrs, Compare: exists && !parted, Torn: asIs || !w.opts.Hold})

@@ -85,6 +85,9 @@ func (d *Directory) full(ctx context.Context, dry bool, progress func(Progress))
 	}
 	defer w.end()
 	w.dry, w.progress = dry, progress
+	if d.opts.Hold {
+		w.writing = d.src.Writing
+	}
 	if !dry {
 		d.pin = w.dst.Inode()
 	}
@@ -127,6 +130,7 @@ type work struct {
 	src      *walk.Root
 	dst      *apply.Root
 	scope    scope
+	writing  *Writing // nil in a batch: it has only what may be read
 	opts     Options
 	dry      bool // count only
 	progress func(Progress)
@@ -164,6 +168,10 @@ func (w *work) failed(p tree.Path, err error) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if errors.Is(err, ErrWriting) {
+		w.report.Writing = append(w.report.Writing, p)
+		return
+	}
 	if errors.Is(err, apply.ErrSourceChanged) || errors.Is(err, ErrChanged) {
 		w.report.Outcome.Vanished = append(w.report.Outcome.Vanished, p)
 		return

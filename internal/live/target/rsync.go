@@ -179,6 +179,9 @@ func (r *run) pass(dry bool, part *part) error {
 		job.Scope = r.src.Scope.Behind(ahead)
 		o.Filters = r.filters(r.opts.Rules.Behind(ahead))
 	}
+	if r.opts.Hold {
+		job.Steady = &sender.Steady{Writing: r.src.Writing.has}
+	}
 	err := r.session(o, job, false)
 	var se *session.Error
 	if errors.As(err, &se) {
@@ -425,7 +428,7 @@ func (r *run) session(o session.Options, job sender.Job, common bool) error {
 		job.OnSent = func(p tree.Path) { r.opts.plan(false, p) }
 	}
 	job.OnError = r.sourceError
-	if r.opts.Hold {
+	if r.opts.Hold && job.Steady == nil {
 		job.Steady = &sender.Steady{AsIs: func(p tree.Path) bool { return r.asIs[p] }}
 	}
 	if r.progress != nil {
@@ -471,6 +474,8 @@ func (r *run) send(o session.Options, job sender.Job, common bool) (sender.Resul
 func (r *run) sourceError(p tree.Path, err error) {
 	o := &r.report.Outcome
 	switch {
+	case errors.Is(err, sender.ErrWriting):
+		r.report.Writing = append(r.report.Writing, p)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sender.ErrChanged):
 		o.Vanished = append(o.Vanished, p)
 	default:

@@ -47,12 +47,15 @@ type Report struct {
 	Bytes   int64 // of content sent or copied
 	Wire    int64 // bytes on the wire, both directions; 0 for a directory
 	Entries int   // of the source, counted by a full pass
+
+	Writing []tree.Path // files that a full pass left alone, because they are being written
 }
 
 // add adds up what two passes over different parts did.
 func (r *Report) add(o Report) {
 	maps.Copy(r.Outcome.Failed, o.Outcome.Failed)
 	r.Outcome.Vanished = append(r.Outcome.Vanished, o.Outcome.Vanished...)
+	r.Writing = append(r.Writing, o.Writing...)
 	r.Files += o.Files
 	r.Deleted += o.Deleted
 	r.Bytes += o.Bytes
@@ -100,7 +103,9 @@ type Source struct {
 	Dir   string
 	Pin   tree.Inode
 	Scope *filter.Scope
-	Away  *Away // nil: nothing is ever out of sight
+
+	Away    *Away    // nil: nothing is ever out of sight
+	Writing *Writing // nil: full passes read files that are being written
 }
 
 // scope is what is left out now: by the rules, or because it is out of sight.

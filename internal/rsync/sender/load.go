@@ -223,6 +223,11 @@ func (w *loadWorker) load(l *load) {
 		l.err = ErrChanged
 		return
 	}
+	if w.src.job.Steady.writing(l.dir.Join(l.name), state.inode) {
+		_ = unix.Close(fd)
+		l.err = ErrWriting
+		return
+	}
 	size := state.size
 	l.size, l.state = size, state
 	if size > smallFile {

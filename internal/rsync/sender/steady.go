@@ -2,6 +2,7 @@ package sender
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
@@ -11,12 +12,20 @@ import (
 // ErrChanged is what OnError hears about a file that Steady kept from arriving.
 var ErrChanged = errors.New("changed while it was being sent")
 
+// ErrWriting is an ErrChanged about a file that was not sent because Steady
+// knows that it is being written.
+var ErrWriting = fmt.Errorf("is being written: %w", ErrChanged)
+
 // Steady has files arrive as they were at one moment or not at all: of one that
 // changes while it is sent, the peer is made to throw away what it got, with
 // ErrChanged.
 type Steady struct {
 	// AsIs exempts paths, relative to Root.
 	AsIs func(p tree.Path) bool
+	// Writing tells of files, by path relative to Root and inode, that are not
+	// even to be read, with ErrWriting. It may be nil, and is called from
+	// several goroutines.
+	Writing func(p tree.Path, i tree.Inode) bool
 }
 
 // version tells states of a file apart.
@@ -52,6 +61,11 @@ func (s *Steady) changed(p tree.Path, l *load) bool {
 		_ = conn.Control(func(fd uintptr) { now = versionNow(int(fd)) })
 	}
 	return now != l.state
+}
+
+// writing reports whether a file is not to be read.
+func (s *Steady) writing(p tree.Path, i tree.Inode) bool {
+	return s != nil && s.Writing != nil && s.Writing(p, i)
 }
 
 func (s *Steady) exempt(p tree.Path) bool { return s.AsIs != nil && s.AsIs(p) }
