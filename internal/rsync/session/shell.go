@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lockstep/internal/fs/tree"
 )
 
@@ -60,6 +62,7 @@ func spawn(c command) (*process, error) {
 		if err != nil {
 			return nil, err
 		}
+		widen(w)
 		if write {
 			theirs = append(theirs, r)
 			return w, nil
@@ -89,6 +92,17 @@ func spawn(c command) (*process, error) {
 	}
 	go p.reap(stderr, c.onLine)
 	return p, nil
+}
+
+// pipeRoom is how many bytes should fit into a pipe: the default of 64 KiB has
+// both ends wake each other all the time.
+const pipeRoom = 1 << 20
+
+// widen gives a pipe more room, as far as the system allows.
+func widen(f *os.File) {
+	if conn, err := f.SyscallConn(); err == nil {
+		_ = conn.Control(func(fd uintptr) { _, _ = unix.FcntlInt(fd, unix.F_SETPIPE_SZ, pipeRoom) })
+	}
 }
 
 // spawnError is about a program that could not be started.
@@ -172,6 +186,8 @@ func waitCode(err error) int {
 // Read, Write, CloseWrite and Close make p a connection.
 func (p *process) Read(b []byte) (int, error)  { return p.stdout.Read(b) }
 func (p *process) Write(b []byte) (int, error) { return p.stdin.Write(b) }
+
+func (p *process) output() *os.File { return p.stdin }
 
 // CloseWrite hangs up; a process that does not end by that soon is killed.
 func (p *process) CloseWrite() error {

@@ -28,8 +28,7 @@ func newStdio(in io.Reader, out io.Writer) *stdio {
 // interruptible is f in a form whose Close ends a Read or Write that is under
 // way, if it is a pipe or a socket.
 func interruptible(f *os.File) *os.File {
-	info, err := f.Stat()
-	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+	if !pollable(f) {
 		return f
 	}
 	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
@@ -43,6 +42,15 @@ func interruptible(f *os.File) *os.File {
 	return os.NewFile(uintptr(fd), f.Name())
 }
 
+// output is the file that goes to the client, if it is a pipe or a socket.
+func (s *stdio) output() *os.File {
+	f, _ := s.Writer.(*os.File)
+	if f == nil || !pollable(f) {
+		return nil
+	}
+	return f
+}
+
 // CloseWrite tells a client at the other end of a socket that nothing more is
 // coming.
 func (s *stdio) CloseWrite() error {
@@ -50,6 +58,12 @@ func (s *stdio) CloseWrite() error {
 		return half.CloseWrite()
 	}
 	return errors.ErrUnsupported
+}
+
+// pollable reports whether f is a pipe or a socket.
+func pollable(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&(os.ModeNamedPipe|os.ModeSocket) != 0
 }
 
 func (s *stdio) Close() error {

@@ -5,15 +5,20 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"lockstep/internal/rsync/wire"
 )
 
-// ringSize is how many bytes are read ahead of who consumes them.
-const ringSize = 64 << 10
+// ringSize is how many bytes are read ahead of who consumes them. Once it is
+// full, half of it has to be consumed before more is read: waking the one or
+// the other for each piece costs more than the copying.
+const ringSize = 256 << 10
 
 // transport is one connection with a goroutine that reads ahead, so that the
 // end of the connection is noticed while nobody reads, the peer can go on
@@ -23,10 +28,12 @@ type transport struct {
 	rw        io.ReadWriteCloser
 	afterRead func() // called after each read, may be nil
 	throttle  *bucket
-	joined    []byte // of WriteVector
+	joined    []byte                      // of WriteVector
+	vector    func(pieces [][]byte) error // writes several pieces at once; nil if rw can't
 
 	mu       sync.Mutex
-	moved    sync.Cond // something below changed
+	filled   sync.Cond // there is something to read, or an end
+	room     sync.Cond // half of ring is free, or an end
 	ring     []byte
 	head     int // first byte not yet consumed
 	size     int // bytes not yet consumed
@@ -50,11 +57,11 @@ type transport struct {
 func newTransport(rw io.ReadWriteCloser, afterRead func()) *transport {
 	now := time.Now()
 	t := &transport{
-		rw: rw, afterRead: afterRead, ring: make([]byte, ringSize),
+		rw: rw, afterRead: afterRead, vector: vectorOf(rw), ring: make([]byte, ringSize),
 		start: now.Add(-1), lastRead: now, // so that no time is 0
 		readDone: make(chan struct{}), ended: make(chan struct{}),
 	}
-	t.moved.L = &t.mu
+	t.filled.L, t.room.L = &t.mu, &t.mu
 	go t.readAhead()
 	return t
 }
@@ -83,7 +90,7 @@ func (t *transport) readAhead() {
 			t.readErr = t.explain(err)
 		}
 		ended := t.cause != nil
-		t.moved.Broadcast()
+		t.filled.Signal()
 		t.mu.Unlock()
 		if err != nil {
 			if ended {
@@ -115,11 +122,13 @@ func (t *transport) free() []byte {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for t.size == len(t.ring) && t.cause == nil {
-		t.moved.Wait()
+		for t.size > len(t.ring)/2 && t.cause == nil {
+			t.room.Wait()
+		}
 	}
 	if t.cause != nil {
 		t.readErr = t.cause
-		t.moved.Broadcast()
+		t.filled.Signal()
 		return nil
 	}
 	tail := (t.head + t.size) % len(t.ring)
@@ -160,14 +169,17 @@ func (t *transport) Read(p []byte) (int, error) {
 		case t.size > 0:
 			n := copy(p, t.ring[t.head:min(t.head+t.size, len(t.ring))])
 			t.head = (t.head + n) % len(t.ring)
-			t.size -= n
 			t.waiting = time.Time{}
-			t.moved.Broadcast()
+			half := len(t.ring) / 2
+			if t.size > half && t.size-n <= half {
+				t.room.Signal()
+			}
+			t.size -= n
 			return n, nil
 		case t.readErr != nil:
 			return 0, t.readErr
 		}
-		t.moved.Wait()
+		t.filled.Wait()
 	}
 }
 
@@ -180,7 +192,7 @@ func (t *transport) setCut(cut bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cut = cut
-	t.moved.Broadcast()
+	t.filled.Signal()
 }
 
 // emptyFrame is a keep-alive: a data frame without payload. It does not count
@@ -212,8 +224,7 @@ func (t *transport) Write(p []byte) (int, error) {
 
 // WriteVector writes several pieces in one go if the connection can.
 func (t *transport) WriteVector(pieces [][]byte) error {
-	conn, ok := t.rw.(net.Conn)
-	if _, encrypted := conn.(*tls.Conn); encrypted && t.throttle == nil {
+	if _, encrypted := t.rw.(*tls.Conn); encrypted && t.throttle == nil {
 		t.joined = t.joined[:0]
 		for _, p := range pieces { // each write would be a record of its own
 			t.joined = append(t.joined, p...)
@@ -221,7 +232,7 @@ func (t *transport) WriteVector(pieces [][]byte) error {
 		_, err := t.Write(t.joined)
 		return err
 	}
-	if !ok || t.throttle != nil {
+	if t.vector == nil || t.throttle != nil {
 		for _, p := range pieces {
 			if len(p) == 0 {
 				continue
@@ -234,10 +245,55 @@ func (t *transport) WriteVector(pieces [][]byte) error {
 	}
 	t.writing.Store(t.now())
 	defer t.writing.Store(0)
-	buffers := net.Buffers(pieces)
-	_, err := buffers.WriteTo(conn)
+	err := t.vector(pieces)
 	t.wrote(true)
 	return t.reason(err)
+}
+
+// vectorOf is how a connection writes several pieces with one system call, nil
+// if it can't.
+func vectorOf(rw io.ReadWriteCloser) func(pieces [][]byte) error {
+	switch rw := rw.(type) {
+	case net.Conn:
+		return func(pieces [][]byte) error {
+			buffers := net.Buffers(pieces)
+			_, err := buffers.WriteTo(rw)
+			return err
+		}
+	case interface{ output() *os.File }:
+		if f := rw.output(); f != nil {
+			return func(pieces [][]byte) error { return writeVector(f, pieces) }
+		}
+	}
+	return nil
+}
+
+// writeVector writes pieces to a pipe or a socket.
+func writeVector(f *os.File, pieces [][]byte) error {
+	conn, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for len(pieces) > 0 && err == nil {
+		var n int
+		failed := conn.Write(func(fd uintptr) bool {
+			n, err = unix.Writev(int(fd), pieces)
+			return err != unix.EAGAIN
+		})
+		if err == unix.EINTR {
+			n, err = 0, nil
+		}
+		if err == nil {
+			err = failed
+		}
+		for n > 0 || len(pieces) > 0 && len(pieces[0]) == 0 {
+			k := min(n, len(pieces[0]))
+			if n, pieces[0] = n-k, pieces[0][k:]; len(pieces[0]) == 0 {
+				pieces = pieces[1:]
+			}
+		}
+	}
+	return err
 }
 
 func (t *transport) now() int64 { return int64(time.Since(t.start)) }
@@ -319,16 +375,20 @@ func (t *transport) end(cause error) {
 		t.cause = cause
 	}
 	over := t.readErr != nil
-	t.moved.Broadcast()
+	t.filled.Signal()
+	t.room.Signal()
 	t.mu.Unlock()
 	t.endOnce.Do(func() {
 		close(t.ended)
 		half, ok := t.rw.(halfCloser)
-		if over || !ok || errors.Is(half.CloseWrite(), errors.ErrUnsupported) {
+		if over || !ok {
 			t.rw.Close()
 			return
 		}
 		time.AfterFunc(lingering, func() { t.rw.Close() })
+		if errors.Is(half.CloseWrite(), errors.ErrUnsupported) {
+			t.rw.Close()
+		}
 	})
 }
 
