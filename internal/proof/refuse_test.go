@@ -159,3 +159,26 @@ func TestChangesAddUpWhileATargetIsAway(t *testing.T) {
 		})
 	}
 }
+
+// Between batches a connection is held: one change arrives although the daemon
+// takes no others.
+func TestTheNextChangeNeedsNoNewConnection(t *testing.T) {
+	for _, protocol := range []string{"27", "29", "30", "32"} {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			source := t.TempDir()
+			write(t, filepath.Join(source, "old"), "x")
+			d := startDaemon(t, harness.DaemonConfig{})
+			m := startMirror(t, "--protocol", protocol, "--password-file", d.PasswordFile, source, d.URL())
+			check(t, m.WaitInStep(soon, 1))
+			check(t, d.WaitServing(soon))
+			check(t, d.FreezeListener())
+			write(t, filepath.Join(source, "new"), "y")
+			expectAt(t, filepath.Join(d.Path, "new"), "y")
+			check(t, d.Thaw())
+			check(t, os.Remove(filepath.Join(source, "old")))
+			check(t, harness.Poll(soon, "the removal", func() bool { return !exists(filepath.Join(d.Path, "old")) }))
+			stopMirror(t, m)
+		})
+	}
+}

@@ -449,8 +449,8 @@ func (r *run) session(o session.Options, job sender.Job, common bool) error {
 
 // send opens a session, or takes the one that is held, and runs job in it.
 func (r *run) send(o session.Options, job sender.Job, common bool) (sender.Result, error) {
-	if common {
-		if s := r.held.take(r.ctx); s != nil {
+	if common && r.holdsSessions() {
+		if s := r.held.take(r.ctx).session; s != nil {
 			res, err := s.Send(r.ctx, job)
 			var se *session.Error
 			if err == nil || res.Files > 0 || !errors.As(err, &se) || se.Option != "" || soft(se.Code) {

@@ -171,6 +171,29 @@ func (d *Daemon) Freeze() error {
 	return d.proc.SignalGroup(syscall.SIGSTOP)
 }
 
+// FreezeListener stops the process that takes connections; those that were
+// taken are served.
+func (d *Daemon) FreezeListener() error {
+	d.stopped = true
+	return syscall.Kill(d.proc.Pid(), syscall.SIGSTOP)
+}
+
+// WaitServing waits until the daemon has taken a connection that is open.
+func (d *Daemon) WaitServing(limit time.Duration) error {
+	return Poll(limit, "the daemon has a connection", func() bool {
+		table, _ := os.ReadFile("/proc/net/tcp")
+		for line := range strings.Lines(string(table)) {
+			// The fields are: number, local and remote address, state, ..., inode,
+			// which is 0 until the connection has been taken.
+			f := strings.Fields(line)
+			if len(f) > 9 && strings.HasSuffix(f[1], fmt.Sprintf(":%04X", d.Port)) && f[3] == "01" && f[9] != "0" {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // Thaw lets a frozen daemon go on.
 func (d *Daemon) Thaw() error {
 	d.stopped = false
