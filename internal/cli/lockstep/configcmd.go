@@ -90,6 +90,11 @@ func (a *app) runCheck(file string) error {
 			return usageError{fmt.Errorf("%s: mirror.%s: %w", tree.Quote(c.File), m.Name, err)}
 		}
 	}
+	if c.Page != "" {
+		if _, err := pageOptions(c); err != nil {
+			return usageError{fmt.Errorf("%s: %w", tree.Quote(c.File), err)}
+		}
+	}
 	if a.json {
 		a.console.object(configRecord{newHead("config"), *c})
 		return nil

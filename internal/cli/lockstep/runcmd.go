@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -14,11 +15,13 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep/internal/live/mirror"
+	"lockstep/internal/live/target"
 	"lockstep/internal/ops/config"
 	"lockstep/internal/ops/control"
 	"lockstep/internal/ops/fleet"
 	"lockstep/internal/ops/report"
 	"lockstep/internal/ops/service"
+	"lockstep/internal/ops/web"
 )
 
 // runOptions are the flags of lockstep run.
@@ -57,12 +60,13 @@ Under systemd it is a service of Type=notify, with a watchdog if one is set.`,
 
 // running is lockstep run while it runs.
 type running struct {
-	app    *app
-	opts   *runOptions
-	file   string
-	end    context.CancelFunc
-	fleet  *fleet.Fleet
-	notify *service.Notifier
+	app     *app
+	opts    *runOptions
+	file    string
+	end     context.CancelFunc
+	fleet   *fleet.Fleet
+	notify  *service.Notifier
+	journal report.Journal
 
 	mu  sync.Mutex // one configuration is applied at a time
 	cfg *config.Config
@@ -84,7 +88,7 @@ func (a *app) runFleet(o *runOptions) error {
 	ctx, end := context.WithCancel(context.Background())
 	defer end()
 	r := &running{app: a, opts: o, file: cfg.File, end: end, notify: service.NewNotifier()}
-	r.fleet = fleet.New(fleet.Options{Version: versionText(), Listener: r.listener, Changed: r.changed, Reload: r.reload})
+	r.fleet = fleet.New(fleet.Options{Version: versionText(), Listener: r.listener, Changed: r.changed, Journal: &r.journal, Reload: r.reload})
 	defer r.fleet.Close()
 	stop, err := r.serve(cfg)
 	if err != nil {
@@ -101,8 +105,21 @@ func (a *app) runFleet(o *runOptions) error {
 	return nil
 }
 
-// serve opens the control socket and the metrics.
+// serve opens the control socket, the metrics and the page.
 func (r *running) serve(cfg *config.Config) (stop func(), err error) {
+	var opened []func() error
+	end := func() {
+		for _, end := range slices.Backward(opened) {
+			if err := end(); err != nil {
+				r.app.console.warnf("%s", plain(err.Error()))
+			}
+		}
+	}
+	defer func() {
+		if err != nil {
+			end()
+		}
+	}()
 	path := cfg.Control
 	if path == "" {
 		if path, err = control.DefaultPath(); err != nil {
@@ -113,20 +130,49 @@ func (r *running) serve(cfg *config.Config) (stop func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if cfg.Metrics == "" {
-		return ctl.Close, nil
+	opened = append(opened, func() error { ctl.Close(); return nil })
+	if cfg.Metrics != "" {
+		m, err := report.Serve(cfg.Metrics, r.fleet.Status)
+		if err != nil {
+			return nil, err
+		}
+		opened = append(opened, m.Close)
 	}
-	web, err := report.Serve(cfg.Metrics, r.fleet.Status)
+	if cfg.Page == "" {
+		return end, nil
+	}
+	o, err := pageOptions(cfg)
 	if err != nil {
-		ctl.Close()
+		return nil, usageError{err}
+	}
+	o.Status, o.Recent = r.status, r.journal.Recent
+	page, err := web.Listen(o)
+	if err != nil {
 		return nil, err
 	}
-	return func() {
-		ctl.Close()
-		if err := web.Close(); err != nil {
-			r.app.console.warnf("metrics: %s", plain(err.Error()))
+	opened = append(opened, page.Close)
+	if !r.opts.quiet && !r.opts.json {
+		r.app.console.printf("the page: %s", cmp.Or(page.URL(), cfg.Page))
+	}
+	return end, nil
+}
+
+// pageOptions are those of the page that cfg wants, without what it shows.
+func pageOptions(cfg *config.Config) (o web.Options, err error) {
+	o = web.Options{Address: cfg.Page, Cert: cfg.PageCert, Key: cfg.PageKey, ClientCA: cfg.PageClientCA}
+	if cfg.PageTokenFile != "" {
+		if o.Token, err = target.Password(cfg.PageTokenFile); err != nil {
+			return o, fmt.Errorf("page_token_file: %w", err)
 		}
-	}, nil
+	}
+	return o, o.Validate()
+}
+
+// status is a snapshot with our process in it.
+func (r *running) status() report.Status {
+	s := r.fleet.Status()
+	s.PID = os.Getpid()
+	return s
 }
 
 // statusEach is how often the supervisor is told how things are.
@@ -156,9 +202,7 @@ func (r *running) loop(ctx context.Context, signals <-chan os.Signal) {
 			switch sig {
 			case syscall.SIGPIPE:
 			case syscall.SIGUSR1:
-				s := r.fleet.Status()
-				s.PID = os.Getpid()
-				r.app.tellStatus(r.opts.json, s)
+				r.app.tellStatus(r.opts.json, r.status())
 			case syscall.SIGHUP:
 				if changes, err := r.reload(); err == nil {
 					r.app.tellChanges(r.opts.json, changes)
@@ -200,8 +244,8 @@ func (r *running) reload() ([]control.Change, error) {
 func (r *running) apply(c *config.Config) []control.Change {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if old := r.cfg; old != nil && (old.Control != c.Control || old.Metrics != c.Metrics) {
-		r.app.console.warnf("reload: control and metrics are where they were until lockstep run is started again")
+	if old := r.cfg; old != nil && (old.Control != c.Control || old.Metrics != c.Metrics || old.Page != c.Page) {
+		r.app.console.warnf("reload: control, metrics and the page are where they were until lockstep run is started again")
 	}
 	r.cfg = c
 	return r.fleet.Apply(c)

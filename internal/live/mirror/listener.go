@@ -92,6 +92,7 @@ type TargetState struct {
 	Failing int       // of these, paths that failed and wait
 	Oldest  time.Time // the oldest change not acknowledged, or when a full pass became due; zero if none
 	LastErr string
+	Hint    string    // what the operator can do about it, "" if nothing is known
 	LastAt  time.Time // of LastErr
 	Errors  int
 	Batches int

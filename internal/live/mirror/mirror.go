@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/fs/tree"
@@ -25,6 +26,7 @@ type Mirror struct {
 	asks    chan func()   // carried out by the owner, see ask
 	owned   chan struct{} // closed when the owner begins
 	ended   chan struct{}
+	total   atomic.Int64 // entries of the source as of the last scan, 0 before it
 
 	// What follows belongs to the owner goroutine.
 	set      *change.Set

@@ -89,6 +89,7 @@ func (m *Mirror) scanEnded(ctx context.Context, err error) {
 		m.rescan = true
 	}
 	m.scanned = true
+	m.total.Store(int64(m.index.files + m.index.dirs))
 	if m.rescan && ctx.Err() == nil {
 		m.rescan = false
 		m.scan(ctx)

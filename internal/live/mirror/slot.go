@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"lockstep/internal/fs/tree"
@@ -26,6 +27,8 @@ type slot struct {
 	queue  *change.Queue
 	jobs   chan job
 	ended  chan struct{}
+
+	moves atomic.Bool // the full pass that runs has got somewhere; set by the worker
 
 	busy    bool      // the worker has a job
 	full    bool      // a full pass is due or running, see fullDue
@@ -71,6 +74,12 @@ func newSlot(name string, t target.Target, maxDelete int) *slot {
 // start runs the worker.
 func (s *slot) start(ctx context.Context, m *Mirror) {
 	progress := func(p target.Progress) {
+		if p.Checked > 0 || p.Files > 0 {
+			s.moves.Store(true)
+		}
+		if p.Total == 0 {
+			p.Total = m.total.Load()
+		}
 		if m.cfg.Listener.Progress != nil {
 			m.cfg.Listener.Progress(s.name, p)
 		}
@@ -82,6 +91,7 @@ func (s *slot) start(ctx context.Context, m *Mirror) {
 			r := result{slot: s, job: j}
 			began := time.Now()
 			if j.full {
+				progress(target.Progress{}) // nothing is left of an earlier one
 				r.report, r.err = m.full(ctx, s.target, progress)
 			} else {
 				r.report, r.err = s.target.Apply(ctx, j.batch)
@@ -171,7 +181,10 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 	s.retryAt = time.Time{}
 	if s.full {
 		s.queue.Begin()
-		s.changeState(FirstPass, now)
+		s.moves.Store(false)
+		if s.status != Failing {
+			s.changeState(FirstPass, now)
+		}
 		s.busy = true
 		m.shield()
 		s.jobs <- job{full: true}
@@ -334,6 +347,9 @@ func (m *Mirror) batchDone(s *slot, r result, now time.Time) {
 		Failed: len(r.report.Outcome.Failed), Bytes: r.report.Bytes, Wire: r.report.Wire,
 		Lag: now.Sub(b.Oldest), Elapsed: r.elapsed,
 	}
+	for _, rn := range b.Renames {
+		rep.Paths = append(rep.Paths, rn.To)
+	}
 	for _, it := range b.Items {
 		rep.Paths = append(rep.Paths, it.Path)
 	}
@@ -373,7 +389,11 @@ func (m *Mirror) failed(s *slot, err error, now time.Time) {
 // note keeps err for the state.
 func (m *Mirror) note(s *slot, err error, now time.Time) {
 	s.lastErr = err
-	s.last.LastErr, s.last.LastAt = err.Error(), now
+	s.last.LastErr, s.last.Hint, s.last.LastAt = err.Error(), "", now
+	var te *target.Error
+	if errors.As(err, &te) {
+		s.last.Hint = te.Hint
+	}
 	s.last.Errors++
 }
 
@@ -430,6 +450,9 @@ func (m *Mirror) snapshot() State {
 	for _, s := range m.targets {
 		t := s.last
 		t.Name, t.Status, t.Since = s.name, s.status, s.since
+		if s.status == Failing && s.full && s.busy && s.moves.Load() {
+			t.Status = FirstPass // it failed before, and gets somewhere now
+		}
 		t.Behind, t.Failing = s.queue.Behind(), s.queue.Failing()
 		t.Oldest, _ = s.queue.Oldest()
 		if s.full && (t.Oldest.IsZero() || s.fullAt.Before(t.Oldest)) {

@@ -260,8 +260,15 @@ func (w *work) count(size int64) {
 	defer w.mu.Unlock()
 	w.report.Files++
 	w.report.Bytes += size
-	if w.progress != nil && w.report.Files%64 == 0 {
-		w.progress(Progress{Files: int64(w.report.Files), Bytes: w.report.Bytes})
+	if w.report.Files%64 == 0 {
+		w.tell()
+	}
+}
+
+// tell says how far a full pass has come; mu is held.
+func (w *work) tell() {
+	if w.progress != nil {
+		w.progress(Progress{Files: int64(w.report.Files), Bytes: w.report.Bytes, Checked: int64(w.report.Entries)})
 	}
 }
 
@@ -327,6 +334,7 @@ func (w *work) listing(dir tree.Path, entries []tree.Entry, err error, content b
 	w.touched(dir)
 	w.mu.Lock()
 	w.report.Entries += len(entries)
+	w.tell()
 	w.mu.Unlock()
 	keep := map[string]bool{}
 	for _, e := range entries {

@@ -433,7 +433,11 @@ func (r *run) session(o session.Options, job sender.Job, common bool) error {
 	}
 	if r.progress != nil {
 		job.OnProgress = func(p sender.Progress) {
-			r.progress(Progress{Files: int64(p.Transferred), Bytes: p.Bytes})
+			now := Progress{Files: int64(p.Transferred), Bytes: p.Bytes, Checked: int64(p.Checked)}
+			if p.ListedAll {
+				now.Total = int64(p.Listed)
+			}
+			r.progress(now)
 		}
 	}
 	res, err := r.send(o, job, common)

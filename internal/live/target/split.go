@@ -286,9 +286,9 @@ func (p *parting) tell(i int, now Progress) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.totals[i] = now
-	var sum Progress
+	var sum Progress // the parts that have not begun are not counted, so the total is not known
 	for _, t := range p.totals {
-		sum.Files, sum.Bytes = sum.Files+t.Files, sum.Bytes+t.Bytes
+		sum.Files, sum.Bytes, sum.Checked = sum.Files+t.Files, sum.Bytes+t.Bytes, sum.Checked+t.Checked
 	}
 	p.progress(sum)
 }

@@ -35,8 +35,10 @@ type Target interface {
 
 // Progress is how far a full pass has come.
 type Progress struct {
-	Files int64 // sent
-	Bytes int64 // of content read at the source
+	Files   int64 // sent
+	Bytes   int64 // of content read at the source
+	Checked int64 // entries of the source that are done with
+	Total   int64 // entries of the source, 0 if not known yet
 }
 
 // Report is what a target did.

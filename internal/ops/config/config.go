@@ -39,10 +39,15 @@ const maxFile = 1 << 20
 
 // Config is a whole configuration.
 type Config struct {
-	File    string   `toml:"-" json:"file" doc:"the file that was read"`
-	Control string   `toml:"control" json:"control" doc:"the control socket, an absolute path" default:"/run/lockstep/control, or lockstep/control in $XDG_RUNTIME_DIR for an ordinary user"`
-	Metrics string   `toml:"metrics" json:"metrics" doc:"serve /metrics, /healthz and /readyz on this address; a port alone means loopback" default:"not served"`
-	Mirrors []Mirror `toml:"-" json:"mirrors" doc:"one object for each mirror, sorted by name"`
+	File          string   `toml:"-" json:"file" doc:"the file that was read"`
+	Control       string   `toml:"control" json:"control" doc:"the control socket, an absolute path" default:"/run/lockstep/control, or lockstep/control in $XDG_RUNTIME_DIR for an ordinary user"`
+	Metrics       string   `toml:"metrics" json:"metrics" doc:"serve /metrics, /healthz and /readyz on this address; a port alone means loopback" default:"not served"`
+	Page          string   `toml:"page" json:"page" doc:"serve the page that shows how everything does on this address; a port alone means loopback, unix:PATH a socket" default:"not served"`
+	PageTokenFile string   `toml:"page_token_file" json:"page_token_file" doc:"the file whose first line one has to know to see the page; needed, or page_client_ca, unless it is on loopback" default:"everybody who gets there"`
+	PageCert      string   `toml:"page_cert" json:"page_cert" doc:"the file with the page's certificate (PEM); the page is then served by TLS" default:"no TLS"`
+	PageKey       string   `toml:"page_key" json:"page_key" doc:"the file with its key" default:"none"`
+	PageClientCA  string   `toml:"page_client_ca" json:"page_client_ca" doc:"the file with the authority whose certificates may see the page" default:"none is asked for"`
+	Mirrors       []Mirror `toml:"-" json:"mirrors" doc:"one object for each mirror, sorted by name"`
 }
 
 // Mirror is one mirror: a source, its targets and how they are mirrored.

@@ -20,10 +20,15 @@ import (
 // document is the shape of the file. Which keys a table really holds is in the
 // second reading, a plain map.
 type document struct {
-	Control  string              `toml:"control"`
-	Metrics  string              `toml:"metrics"`
-	Defaults Settings            `toml:"defaults"`
-	Mirror   map[string]Settings `toml:"mirror"`
+	Control       string              `toml:"control"`
+	Metrics       string              `toml:"metrics"`
+	Page          string              `toml:"page"`
+	PageTokenFile string              `toml:"page_token_file"`
+	PageCert      string              `toml:"page_cert"`
+	PageKey       string              `toml:"page_key"`
+	PageClientCA  string              `toml:"page_client_ca"`
+	Defaults      Settings            `toml:"defaults"`
+	Mirror        map[string]Settings `toml:"mirror"`
 }
 
 // maxMirrors bounds the mirrors of one file.
@@ -50,7 +55,8 @@ func Decode(data []byte, read func(name string) ([]byte, error)) (*Config, error
 	if err := overlay(&defaults, raw.Defaults); err != nil {
 		return nil, fmt.Errorf("defaults: %w", err)
 	}
-	c := &Config{Control: doc.Control, Metrics: doc.Metrics}
+	c := &Config{Control: doc.Control, Metrics: doc.Metrics, Page: doc.Page, PageTokenFile: doc.PageTokenFile,
+		PageCert: doc.PageCert, PageKey: doc.PageKey, PageClientCA: doc.PageClientCA}
 	for _, name := range slices.Sorted(maps.Keys(raw.Mirror)) {
 		m, err := newMirror(name, defaults, raw.Defaults, raw.Mirror[name])
 		if err != nil {
@@ -185,7 +191,7 @@ func unknownKey(key []string) string {
 	return text
 }
 
-func topKeys() []string { return []string{"control", "metrics", "defaults", "mirror"} }
+func topKeys() []string { return tagged(reflect.TypeFor[document]()) }
 
 // Keys are the keys of a mirror's table, in the order of the documentation.
 func Keys() []string { return tagged(reflect.TypeFor[Settings]()) }

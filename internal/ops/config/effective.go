@@ -15,8 +15,12 @@ import (
 // settings, and where each comes from.
 func (c *Config) Effective() string {
 	var b strings.Builder
-	line(&b, "control", c.Control, "")
-	line(&b, "metrics", c.Metrics, "")
+	top := reflect.ValueOf(*c)
+	for i := range top.NumField() {
+		if key := top.Type().Field(i).Tag.Get("toml"); key != "-" {
+			line(&b, key, top.Field(i).Interface(), "")
+		}
+	}
 	for i := range c.Mirrors {
 		m := &c.Mirrors[i]
 		fmt.Fprintf(&b, "\n[mirror.%s]\n", tableKey(m.Name))

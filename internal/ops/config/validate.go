@@ -32,11 +32,9 @@ func (c *Config) validate(read func(string) ([]byte, error)) error {
 			return fmt.Errorf("control: a socket's path has at most %d bytes, this one has %d", maxSocket, len(c.Control))
 		}
 	}
-	address, err := metricsAddress(c.Metrics)
-	if err != nil {
+	if err := c.served(); err != nil {
 		return err
 	}
-	c.Metrics = address
 	if len(c.Mirrors) == 0 {
 		return errors.New("no mirror is configured: add a table [mirror.NAME] with source and targets")
 	}
@@ -49,8 +47,35 @@ func (c *Config) validate(read func(string) ([]byte, error)) error {
 	return c.apart()
 }
 
-// metricsAddress completes an address: without a host it is on loopback.
-func metricsAddress(s string) (string, error) {
+// served completes and checks what is served.
+func (c *Config) served() (err error) {
+	if c.Metrics, err = address("metrics", c.Metrics); err != nil {
+		return err
+	}
+	if path, unix := strings.CutPrefix(c.Page, "unix:"); unix {
+		err = absolute("page", path)
+	} else {
+		c.Page, err = address("page", c.Page)
+	}
+	if err != nil {
+		return err
+	}
+	for key, file := range map[string]string{"page_token_file": c.PageTokenFile, "page_cert": c.PageCert, "page_key": c.PageKey, "page_client_ca": c.PageClientCA} {
+		if file == "" {
+			continue
+		}
+		if err := absolute(key, file); err != nil {
+			return err
+		}
+		if c.Page == "" {
+			return fmt.Errorf("%s: there is no page: say where with page", key)
+		}
+	}
+	return nil
+}
+
+// address completes an address: without a host it is on loopback.
+func address(key, s string) (string, error) {
 	if s == "" {
 		return "", nil
 	}
@@ -59,10 +84,10 @@ func metricsAddress(s string) (string, error) {
 	}
 	host, port, err := net.SplitHostPort(s)
 	if err != nil {
-		return "", fmt.Errorf("metrics: %s is no address: want HOST:PORT or a port", tree.Quote(s))
+		return "", fmt.Errorf("%s: %s is no address: want HOST:PORT or a port", key, tree.Quote(s))
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", fmt.Errorf("metrics: %s is no port between 1 and 65535", tree.Quote(port))
+		return "", fmt.Errorf("%s: %s is no port between 1 and 65535", key, tree.Quote(port))
 	}
 	if host == "" {
 		host = "127.0.0.1"

@@ -34,6 +34,8 @@ type Options struct {
 	// Changed hears of each change of a mirror's state. It must not block. Nil
 	// for none.
 	Changed func(m report.Mirror)
+	// Journal takes down what arrives. Nil for none.
+	Journal *report.Journal
 	// Reload reads the configuration again and applies it. It is called from
 	// Handle.
 	Reload func() ([]control.Change, error)

@@ -31,7 +31,8 @@ type unit struct {
 	meter  report.Meter
 
 	mu      sync.Mutex
-	live    *mirror.Mirror // nil unless state is running
+	passes  map[string]target.Progress // of full passes, by target
+	live    *mirror.Mirror             // nil unless state is running
 	state   string
 	since   time.Time
 	err     error
@@ -41,7 +42,7 @@ type unit struct {
 
 func newUnit(m config.Mirror, o Options) *unit {
 	u := &unit{cfg: m, opts: o, done: make(chan struct{}), kick: make(chan struct{}, 1),
-		state: report.Starting, since: time.Now(), changed: make(chan struct{})}
+		passes: map[string]target.Progress{}, state: report.Starting, since: time.Now(), changed: make(chan struct{})}
 	u.ctx, u.cancel = context.WithCancel(context.Background())
 	return u
 }
@@ -81,19 +82,42 @@ func (u *unit) mirror() error {
 		cfg.Listener = listener
 		defer done()
 	}
-	heard := cfg.Listener.Batch
-	cfg.Listener.Batch = func(name string, b mirror.BatchReport) {
-		u.meter.Add(name, b.At)
-		if heard != nil {
-			heard(name, b)
-		}
-	}
+	u.listen(&cfg.Listener)
 	m, err := mirror.New(cfg)
 	if err != nil {
 		return err
 	}
 	u.change(report.Running, m, nil, time.Time{})
 	return m.Run(u.ctx)
+}
+
+// listen puts the unit's own ears before those of l.
+func (u *unit) listen(l *mirror.Listener) {
+	batch, progress := l.Batch, l.Progress
+	l.Batch = func(name string, b mirror.BatchReport) {
+		u.meter.Add(name, b.At)
+		if u.opts.Journal != nil {
+			u.opts.Journal.Add(u.cfg.Name, name, b)
+		}
+		if batch != nil {
+			batch(name, b)
+		}
+	}
+	l.Progress = func(name string, p target.Progress) {
+		u.mu.Lock()
+		u.passes[name] = p
+		u.mu.Unlock()
+		if progress != nil {
+			progress(name, p)
+		}
+	}
+}
+
+// progress is how far a target's full pass has come.
+func (u *unit) progress(name string) target.Progress {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.passes[name]
 }
 
 // rest waits until the mirror is to be started again; false is never.
@@ -170,7 +194,7 @@ func (u *unit) status() report.Mirror {
 	now := time.Now()
 	if live != nil {
 		if state := live.State(); len(state.Targets) > 0 {
-			s.Fill(state, now, func(name string) int { return u.meter.LastMinute(name, now) })
+			s.Fill(state, now, func(name string) int { return u.meter.LastMinute(name, now) }, u.progress)
 			return s
 		}
 	}

@@ -6,13 +6,16 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
+	"lockstep/internal/live/target"
 	"lockstep/internal/live/watch"
 	"lockstep/internal/ops/report"
 )
@@ -26,9 +29,11 @@ func status(state string, targets ...mirror.Status) report.Status {
 	s.Watcher.Watches = 3
 	for i, t := range targets {
 		s.Targets = append(s.Targets, mirror.TargetState{Name: fmt.Sprint("t", i), Status: t, Since: start, Behind: 5,
-			Oldest: start.Add(-3 * time.Second), LastErr: "no\nroute", LastAt: start, Batches: 4, Wire: 99})
+			Oldest: start.Add(7 * time.Second), LastErr: "no\nroute", LastAt: start, Batches: 4, Wire: 99})
 	}
-	m.Fill(s, start, func(string) int { return 6 })
+	m.Fill(s, start.Add(10*time.Second), func(string) int { return 6 }, func(string) target.Progress {
+		return target.Progress{Files: 1, Bytes: 20, Checked: 50, Total: 200}
+	})
 	return report.Status{Version: "v1\xff", Started: start, Loaded: start, Mirrors: []report.Mirror{m}}
 }
 
@@ -164,5 +169,79 @@ func TestTheMetricsAreDocumented(t *testing.T) {
 		if !strings.Contains(string(text), row) {
 			t.Errorf("docs/metrics.md lacks\n%s", row)
 		}
+	}
+}
+
+func TestAFullPassSaysHowLongItWillTake(t *testing.T) {
+	got := status(report.Running, mirror.FirstPass, mirror.InStep).Mirrors[0].Targets
+	if want := (report.Pass{Checked: 50, Total: 200, Sent: 20, Rate: 5, Left: 30}); got[0].Pass != want {
+		t.Errorf("got %+v, want %+v", got[0].Pass, want)
+	}
+	if got[1].Pass != (report.Pass{}) {
+		t.Errorf("a target in step has a pass: %+v", got[1].Pass)
+	}
+	for name, c := range map[string]struct {
+		p       target.Progress
+		running time.Duration
+		want    report.Pass
+	}{
+		"too early to say":           {target.Progress{Checked: 5, Total: 10}, 10 * time.Millisecond, report.Pass{Checked: 5, Total: 10}},
+		"the total is not known":     {target.Progress{Checked: 10}, 2 * time.Second, report.Pass{Checked: 10, Rate: 5}},
+		"more came meanwhile":        {target.Progress{Checked: 12, Total: 10}, 2 * time.Second, report.Pass{Checked: 10, Total: 10, Rate: 5}},
+		"nothing has been done with": {target.Progress{Total: 10}, time.Hour, report.Pass{Total: 10}},
+	} {
+		if got := report.NewPass(c.p, c.running); got != c.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
+		}
+	}
+}
+
+func TestTheJournalJoinsWhatReachesSeveralTargets(t *testing.T) {
+	var j report.Journal
+	paths := func(names ...string) (b mirror.BatchReport) {
+		for _, n := range names {
+			b.Paths = append(b.Paths, tree.Path(n))
+		}
+		b.Changes, b.At, b.Lag = len(names), start, time.Second
+		return b
+	}
+	j.Add("www", "t0", paths("a", "b\n", "c", "d"))
+	j.Add("www", "t0", paths("e"))
+	j.Add("www", "t1", paths("a", "b\n", "c", "d"))
+	j.Add("www", "t0", paths("e")) // again
+	j.Add("db", "t1", paths("e"))  // of another mirror
+	got := j.Recent(10)
+	if len(got) != 4 || got[0].Mirror != "db" || got[3].More != 1 || len(got[3].Arrived) != 2 || got[3].Arrived[1].Target != "t1" {
+		t.Fatalf("got %+v", got)
+	}
+	if want := []string{"a", `"b\n"`, "c"}; !slices.Equal(got[3].Paths, want) {
+		t.Errorf("got %q, want %q", got[3].Paths, want)
+	}
+	if got[3].Serial <= got[2].Serial {
+		t.Error("a change that reached one more target has an old serial")
+	}
+	for i := range 300 {
+		j.Add("www", "t0", paths(fmt.Sprint(i)))
+	}
+	if got := j.Recent(1000); len(got) != 200 || got[0].Paths[0] != "299" {
+		t.Errorf("%d are kept, the newest is %v", len(got), got[0])
+	}
+}
+
+func TestErrorsAreExplained(t *testing.T) {
+	for err, want := range map[string]string{
+		"rsync session: dialling: dial tcp 10.0.0.1:873: connect: connection refused (code 10)": "no rsync daemon answers",
+		"rsync session: authentication: @ERROR: auth failed on module web1 (code 5)":            "does not accept the user",
+		"write: No space left on device (28)":                                                   "is full",
+		"Permission denied (publickey,password).":                                               "ssh does not get in",
+		"mkdir x: permission denied":                                                            "may not be read here",
+		"something new":                                                                         "something new",
+	} {
+		if got := report.Explain(err, ""); !strings.Contains(got.Words, want) || got.Next == "" {
+			t.Errorf("%s: got %+v, want %q", err, got, want)
+		}
+	}
+	if got := report.Explain("auth failed", "chmod 600 x"); got.Next != "chmod 600 x" {
+		t.Errorf("the hint is lost: %+v", got)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
+	"lockstep/internal/live/target"
 )
 
 // Status is a snapshot of a running lockstep.
@@ -53,14 +54,16 @@ type Target struct {
 	Failing    int        `json:"failing" doc:"of these, paths that failed and wait"`
 	Oldest     *time.Time `json:"oldest" doc:"the oldest change not acknowledged, or since when a full pass is due; null if none"`
 	LagSeconds float64    `json:"lag_seconds" doc:"its age, 0 if none"`
-	Error      string     `json:"error,omitempty" doc:"the last failure"`
-	ErrorAt    *time.Time `json:"error_at,omitempty" doc:"when that was"`
-	Errors     int        `json:"errors" doc:"failures so far"`
-	Batches    int        `json:"batches" doc:"batches acknowledged"`
-	PerMinute  int        `json:"batches_per_minute" doc:"batches acknowledged within the last minute"`
-	Files      int64      `json:"files" doc:"files sent"`
-	Bytes      int64      `json:"bytes" doc:"bytes of content sent"`
-	Wire       int64      `json:"wire" doc:"bytes on the wire in both directions"`
+	Pass
+	Error     string     `json:"error,omitempty" doc:"the last failure"`
+	Hint      string     `json:"hint,omitempty" doc:"what the operator can do about it"`
+	ErrorAt   *time.Time `json:"error_at,omitempty" doc:"when that was"`
+	Errors    int        `json:"errors" doc:"failures so far"`
+	Batches   int        `json:"batches" doc:"batches acknowledged"`
+	PerMinute int        `json:"batches_per_minute" doc:"batches acknowledged within the last minute"`
+	Files     int64      `json:"files" doc:"files sent"`
+	Bytes     int64      `json:"bytes" doc:"bytes of content sent"`
+	Wire      int64      `json:"wire" doc:"bytes on the wire in both directions"`
 }
 
 // The states of a mirror.
@@ -75,8 +78,8 @@ const (
 const Down = "down"
 
 // Fill takes over what a running mirror says of itself. rate gives the batches
-// of the last minute by target.
-func (m *Mirror) Fill(s mirror.State, now time.Time, rate func(target string) int) {
+// of the last minute by target, progress how far its full pass has come.
+func (m *Mirror) Fill(s mirror.State, now time.Time, rate func(target string) int, progress func(target string) target.Progress) {
 	m.Backend, m.Reason = "", s.Watch.Reason
 	if s.Watch.Reason != "" {
 		m.Backend = s.Watch.Backend.String()
@@ -88,8 +91,11 @@ func (m *Mirror) Fill(s mirror.State, now time.Time, rate func(target string) in
 	for _, t := range s.Targets {
 		o := Target{
 			Target: t.Name, State: t.Status.String(), Since: t.Since, Behind: t.Behind, Failing: t.Failing, Oldest: unlessZero(t.Oldest),
-			Error: t.LastErr, ErrorAt: unlessZero(t.LastAt), Errors: t.Errors, Batches: t.Batches, PerMinute: rate(t.Name),
+			Error: t.LastErr, Hint: t.Hint, ErrorAt: unlessZero(t.LastAt), Errors: t.Errors, Batches: t.Batches, PerMinute: rate(t.Name),
 			Files: t.Files, Bytes: t.Bytes, Wire: t.Wire,
+		}
+		if t.Status == mirror.FirstPass {
+			o.Pass = NewPass(progress(t.Name), now.Sub(t.Since))
 		}
 		if !t.Oldest.IsZero() {
 			o.LagSeconds = max(0, now.Sub(t.Oldest).Seconds())

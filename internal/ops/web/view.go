@@ -1,0 +1,266 @@
+package web
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/mirror"
+	"lockstep/internal/ops/report"
+)
+
+// tone is how serious something is; it picks colour and sign.
+type tone string
+
+const (
+	good  tone = "good"  // in step
+	busy  tone = "busy"  // on its way
+	quiet tone = "quiet" // somebody wants it so
+	bad   tone = "bad"   // somebody has to look
+)
+
+// signs say the same as the colours.
+var signs = map[tone]string{good: "✓", busy: "→", quiet: "‖", bad: "!"}
+
+// Sign is the tone for who sees no colours.
+func (t tone) Sign() string { return signs[t] }
+
+// view is everything that the page shows.
+type view struct {
+	Tone    tone
+	Verdict string
+	Summary string
+	Mirrors []mirrorView
+	Changes []changeView
+	Foot    string
+}
+
+type mirrorView struct {
+	ID, Name, Source string
+	Facts            []string
+	Trouble          *report.Trouble
+	Error            string
+	Targets          []targetView
+}
+
+type targetView struct {
+	ID, Name    string
+	Tone        tone
+	State, For  string
+	Lag, Behind string
+	Rate, Sent  string
+	Spark       spark
+	Pass        *passView
+	Trouble     *report.Trouble
+	Error       string // the failure's own words
+}
+
+type passView struct {
+	Percent int // -1 if not known
+	Text    string
+}
+
+type changeView struct {
+	ID       string
+	Mirror   string
+	At, Ago  string
+	Paths    []string
+	More     string
+	Arrivals []arrivalView
+}
+
+type arrivalView struct{ Target, Lag string }
+
+// stateTones are those of a target's states; what is missing is bad.
+var stateTones = map[string]tone{
+	mirror.InStep.String(): good, mirror.Behind.String(): busy, mirror.FirstPass.String(): busy, mirror.Connecting.String(): busy,
+	mirror.Paused.String(): quiet,
+}
+
+// newView makes what the page shows of a snapshot.
+func newView(s report.Status, history map[key]*series, changes []report.Change, now time.Time) view {
+	v := view{Foot: s.Version}
+	if !s.Started.IsZero() {
+		v.Foot += ", up " + since(now.Sub(s.Started))
+	}
+	if s.File != "" {
+		v.Foot += ", " + tree.Quote(s.File)
+	}
+	var n tally
+	for i := range s.Mirrors {
+		m := &s.Mirrors[i]
+		v.Mirrors = append(v.Mirrors, newMirrorView(i, m, history, now))
+		for j := range m.Targets {
+			n.add(v.Mirrors[i].Targets[j].Tone)
+		}
+		if m.State != report.Running && len(m.Targets) == 0 {
+			n.add(bad)
+		}
+	}
+	v.Tone, v.Verdict = n.verdict()
+	v.Summary = fmt.Sprintf("%s of %s", counted(n.all, "target"), counted(len(s.Mirrors), "mirror"))
+	if len(changes) > 0 {
+		v.Summary += ", the last change arrived " + ago(now.Sub(changes[0].At))
+	}
+	for _, c := range changes {
+		v.Changes = append(v.Changes, newChangeView(c, now))
+	}
+	return v
+}
+
+// tally counts targets by tone.
+type tally struct{ all, good, busy, quiet, bad int }
+
+func (n *tally) add(t tone) {
+	n.all++
+	switch t {
+	case good:
+		n.good++
+	case busy:
+		n.busy++
+	case quiet:
+		n.quiet++
+	default:
+		n.bad++
+	}
+}
+
+// verdict is the whole in one sentence: the worst first.
+func (n *tally) verdict() (tone, string) {
+	of := func(k int, what string) string {
+		switch {
+		case n.all == 1:
+			return "The target " + what
+		case k == n.all:
+			return fmt.Sprintf("All %d targets %s", k, what)
+		}
+		return fmt.Sprintf("%d of %d targets %s", k, n.all, what)
+	}
+	one := func(k int, single, many string) string {
+		if k == 1 {
+			return single
+		}
+		return many
+	}
+	switch {
+	case n.all == 0:
+		return quiet, "No mirror is configured"
+	case n.bad > 0:
+		return bad, of(n.bad, one(n.bad, "needs attention", "need attention"))
+	case n.busy > 0:
+		return busy, of(n.busy, one(n.busy, "is catching up", "are catching up"))
+	case n.quiet > 0:
+		return quiet, of(n.quiet, one(n.quiet, "is paused", "are paused"))
+	}
+	return good, "Everything is in step"
+}
+
+func newMirrorView(i int, m *report.Mirror, history map[key]*series, now time.Time) mirrorView {
+	v := mirrorView{ID: fmt.Sprintf("m%d", i), Name: m.Name, Source: tree.Quote(m.Source)}
+	if m.State != report.Running {
+		v.Facts = append(v.Facts, m.State+" for "+since(now.Sub(m.Since)))
+	}
+	if m.Error != "" && m.State != report.Running {
+		t := report.Explain(m.Error, m.Hint)
+		v.Trouble, v.Error = &t, m.Error
+		if m.Next != nil {
+			v.Facts = append(v.Facts, "starts again in "+since(m.Next.Sub(now)))
+		}
+	}
+	if m.Backend != "" {
+		v.Facts = append(v.Facts, counted(m.Entries, "entry"), "watched by "+m.Backend)
+	}
+	for _, f := range []struct {
+		n    int64
+		what string
+	}{{m.Polled, "polled directory"}, {m.Overflows, "overflow"}, {int64(m.Rescans), "rescan"}, {int64(m.Holding), "file being written"}} {
+		if f.n > 0 {
+			v.Facts = append(v.Facts, counted(int(f.n), f.what))
+		}
+	}
+	for j, t := range m.Targets {
+		v.Targets = append(v.Targets, newTargetView(fmt.Sprintf("%st%d", v.ID, j), m, t, history[key{m.Name, t.Target}], now))
+	}
+	return v
+}
+
+func newTargetView(id string, m *report.Mirror, t report.Target, h *series, now time.Time) targetView {
+	v := targetView{ID: id, Name: tree.Quote(t.Target), State: t.State, For: since(now.Sub(t.Since)), Tone: bad,
+		Lag: "none", Sent: size(float64(t.Bytes))}
+	if c, ok := stateTones[t.State]; ok {
+		v.Tone = c
+	}
+	if t.Oldest != nil {
+		v.Lag = span(time.Duration(t.LagSeconds * float64(time.Second)))
+	}
+	if t.Behind > 0 {
+		v.Behind = counted(t.Behind, "path") + " behind"
+	}
+	v.Rate = "idle"
+	if t.PerMinute > 0 {
+		v.Rate = counted(t.PerMinute, "batch") + "/min"
+	}
+	if h != nil {
+		v.Spark = newSpark(h.lag)
+		if v.Behind == "" && v.Spark.Most != "" {
+			v.Behind = "up to " + v.Spark.Most + " lately"
+		}
+		if r := h.rate(); r >= 1 {
+			v.Rate = size(r) + "/s"
+		}
+	}
+	if t.State == mirror.FirstPass.String() {
+		v.Pass = newPassView(t.Pass)
+	}
+	if (v.Tone == bad || t.Failing > 0) && t.Error != "" && m.State == report.Running {
+		e := report.Explain(t.Error, t.Hint)
+		v.Trouble, v.Error = &e, t.Error
+	}
+	return v
+}
+
+func newPassView(p report.Pass) *passView {
+	v := &passView{Percent: -1, Text: grouped(p.Checked) + " entries"}
+	if p.Total > 0 {
+		v.Percent = int(p.Checked * 100 / p.Total)
+		v.Text = fmt.Sprintf("%d %%, %s of %s entries", v.Percent, grouped(p.Checked), grouped(p.Total))
+	}
+	if p.Rate > 0 {
+		v.Text += fmt.Sprintf(", %s a second", grouped(int64(p.Rate+0.5)))
+	}
+	if p.Left > 0 {
+		v.Text += ", " + span(time.Duration(p.Left*float64(time.Second))) + " left"
+	}
+	return v
+}
+
+func newChangeView(c report.Change, now time.Time) changeView {
+	v := changeView{ID: fmt.Sprintf("c%d", c.Serial), Mirror: c.Mirror, At: c.At.Format("15:04:05"), Ago: ago(now.Sub(c.At)), Paths: c.Paths}
+	if c.More > 0 {
+		v.More = "and " + counted(c.More, "more path")
+		if len(c.Paths) == 0 {
+			v.More = counted(c.More, "path")
+		}
+	}
+	for _, a := range c.Arrived {
+		v.Arrivals = append(v.Arrivals, arrivalView{tree.Quote(a.Target), span(a.Lag)})
+	}
+	return v
+}
+
+// counted is a number of things.
+func counted(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	switch {
+	case strings.HasPrefix(one, "file being"):
+		return grouped(int64(n)) + " files being written"
+	case strings.HasSuffix(one, "ry"):
+		return grouped(int64(n)) + " " + strings.TrimSuffix(one, "y") + "ies"
+	case strings.HasSuffix(one, "ch"):
+		return grouped(int64(n)) + " " + one + "es"
+	}
+	return grouped(int64(n)) + " " + one + "s"
+}
