@@ -46,8 +46,9 @@ func newPageWorld(t *testing.T) *pageWorld {
 	if w.dir == "" {
 		w.dir = t.TempDir()
 	}
+	w.dir = strings.TrimSuffix(w.dir, "/")
 	for _, d := range []string{"web/www/css", "web/images", "srv"} {
-		check(t, os.MkdirAll(filepath.Join(w.dir, d), 0o755))
+		check(t, os.MkdirAll(w.dir+"/"+d, 0o755))
 	}
 	w.write(t, "www/index.html", "www/css/site.css", "images/a.jpg")
 	w.daemon = startDaemon(t, harness.DaemonConfig{})
@@ -56,7 +57,12 @@ func newPageWorld(t *testing.T) *pageWorld {
 	address := l.Addr().String()
 	check(t, l.Close())
 	w.url = "http://" + address + "/"
-	w.config = filepath.Join(t.TempDir(), "lockstep.toml")
+	etc := t.TempDir()
+	if os.Getenv(rootVar) != "" {
+		etc = w.dir + "/etc/lockstep"
+		check(t, os.MkdirAll(etc, 0o755))
+	}
+	w.config = filepath.Join(etc, "lockstep.toml")
 	check(t, os.WriteFile(w.config, fmt.Appendf(nil, `control = %[1]q
 page = %[2]q
 [mirror.www]
@@ -98,7 +104,7 @@ func (w *pageWorld) stop(t *testing.T) {
 func (w *pageWorld) write(t *testing.T, names ...string) {
 	t.Helper()
 	for _, n := range names {
-		check(t, os.WriteFile(filepath.Join(w.dir, "web", n), []byte(n+time.Now().String()), 0o644))
+		check(t, os.WriteFile(w.dir+"/web/"+n, []byte(n+time.Now().String()), 0o644))
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 	writeTime  = 10 * time.Second // within which a browser takes a rendering
 	again      = time.Second      // after which a browser that was cut off tries again
 	maxStreams = 64
-	shownMost  = 12  // changes listed
+	shownMost  = 8   // changes listed
 	keptMost   = 200 // changes looked at for their lag
 )
 
