@@ -99,7 +99,7 @@ func symlinkSwaps(t *testing.T, set func(*option.Set)) {
 func assault(t *testing.T, d *dest.Dest) (errs []error) {
 	r := d.As("receiver")
 	file := func(p tree.Path, kind tree.Kind) *flist.File {
-		return &flist.File{Path: p, Meta: tree.Meta{Kind: kind, Perm: 0o4777, Size: 6, Mtime: tree.Time{Sec: 5}, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}}
+		return &flist.File{Path: p, Meta: flist.Meta{Kind: kind, Perm: 0o4777, Size: 6, Mtime: tree.Time{Sec: 5}, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}}
 	}
 	did := func(err error) { errs = append(errs, err) }
 	read := func(f *os.File, err error) {
@@ -150,7 +150,7 @@ func assault(t *testing.T, d *dest.Dest) (errs []error) {
 	_, err = r.Store(file("a/d/sub/file", tree.File), []byte("inside"), false)
 	did(err)
 	link, fifo, linked := file("a/d/link", tree.Symlink), file("a/d/fifo", tree.Fifo), file("a/d/linked", tree.File)
-	link.Target = "x"
+	link.Own().Target = "x"
 	for _, f := range []*flist.File{link, fifo, linked} {
 		have, err := d.Stat(f)
 		if err != nil {

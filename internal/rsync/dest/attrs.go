@@ -299,8 +299,8 @@ func (s *setter) times() bool {
 	if !s.noMtime && s.d.keepsTime(kind) && differs {
 		mtime = &s.f.Meta.Mtime
 	}
-	if s.d.opt.Atimes > 0 && kind != tree.Dir && (kind != tree.Symlink || !s.d.opt.OmitLinkTimes) && s.f.Atime.Sec != s.have.Atime.Sec {
-		atime = &s.f.Atime
+	if s.d.opt.Atimes > 0 && kind != tree.Dir && (kind != tree.Symlink || !s.d.opt.OmitLinkTimes) && s.f.Extra().Atime.Sec != s.have.Atime.Sec {
+		atime = &s.f.Extra().Atime
 	}
 	if mtime == nil && atime == nil {
 		return true
@@ -322,11 +322,11 @@ func (s *setter) acls() {
 		return
 	}
 	d := s.d
-	if !flist.SameACL(s.f.Access, d.aclOf(here, accessACL, s.have.Perm)) {
-		s.setACL(accessACL, walk.FakeAccess, "ACL_TYPE_ACCESS", flist.FitACL(s.f.Access, s.want.Perm))
+	if !flist.SameACL(s.f.Extra().Access, d.aclOf(here, accessACL, s.have.Perm)) {
+		s.setACL(accessACL, walk.FakeAccess, "ACL_TYPE_ACCESS", flist.FitACL(s.f.Extra().Access, s.want.Perm))
 	}
-	if s.f.Meta.IsDir() && !bytes.Equal(s.f.Default, d.aclOf(here, defaultACL, 0)) {
-		s.setACL(defaultACL, walk.FakeDefault, "ACL_TYPE_DEFAULT", s.f.Default)
+	if s.f.Meta.IsDir() && !bytes.Equal(s.f.Extra().Default, d.aclOf(here, defaultACL, 0)) {
+		s.setACL(defaultACL, walk.FakeDefault, "ACL_TYPE_DEFAULT", s.f.Extra().Default)
 	}
 }
 

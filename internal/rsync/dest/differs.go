@@ -58,7 +58,7 @@ func (d *Dest) Differs(f *flist.File, have *Found, flags wire.Item, linked bool)
 	case flags&(wire.ItemTransfer|wire.ItemLocalChange) != 0 && flags&wire.ItemMatchedAlt == 0 && !linked:
 		bits |= wire.ItemTime
 	}
-	if d.opt.Atimes > 0 && f.Meta.Kind != tree.Dir && f.Meta.Kind != tree.Symlink && f.Atime.Sec != have.Atime.Sec {
+	if d.opt.Atimes > 0 && f.Meta.Kind != tree.Dir && f.Meta.Kind != tree.Symlink && f.Extra().Atime.Sec != have.Atime.Sec {
 		bits |= wire.ItemAtime
 	}
 	want := d.Want(f, have)
@@ -140,8 +140,8 @@ func (d *Dest) aclOf(here []walk.Xattr, name string, perm uint16) []byte {
 
 // sameACLs compares access ACLs but for what the modes say, and default ACLs.
 func (d *Dest) sameACLs(f *flist.File, have *Found, here []walk.Xattr) bool {
-	return flist.SameACL(f.Access, d.aclOf(here, accessACL, have.Perm)) &&
-		(f.Meta.Kind != tree.Dir || bytes.Equal(f.Default, d.aclOf(here, defaultACL, 0)))
+	return flist.SameACL(f.Extra().Access, d.aclOf(here, accessACL, have.Perm)) &&
+		(f.Meta.Kind != tree.Dir || bytes.Equal(f.Extra().Default, d.aclOf(here, defaultACL, 0)))
 }
 
 // QuickCheck reports whether the content of regular file have is taken to be
@@ -181,5 +181,5 @@ func (d *Dest) sameSum(f *flist.File, have *Found) (bool, error) {
 	if _, err := io.CopyBuffer(sum, struct{ io.Reader }{file}, make([]byte, min(sumBuffer, max(f.Meta.Size, 1)))); err != nil {
 		return false, err
 	}
-	return bytes.Equal(sum.Sum(nil), f.Sum), nil
+	return bytes.Equal(sum.Sum(nil), f.Extra().Sum), nil
 }

@@ -55,13 +55,16 @@ func TestSafeLinks(t *testing.T) {
 		{"dir/sub/l", "../../..", true},
 		{"l", "a..b/..c", false},
 	} {
-		f := &flist.File{Path: c.at, Target: c.target, Meta: tree.Meta{Kind: tree.Symlink}}
+		f := &flist.File{Path: c.at, Meta: flist.Meta{Kind: tree.Symlink}}
+		f.Own().Target = c.target
 		if got := g.d.Unsafe(f); got != c.unsafe {
 			t.Errorf("%s -> %q: unsafe is %v", c.at, c.target, got)
 		}
 	}
 	munged := newTarget(t, func(o *option.Set) { o.SafeLinks, o.MungeLinks = true, true })
-	if f := (&flist.File{Path: "l", Target: "a"}); !munged.d.Unsafe(f) || munged.d.Target(f) != "/rsyncd-munged/a" {
+	f := &flist.File{Path: "l"}
+	f.Own().Target = "a"
+	if !munged.d.Unsafe(f) || munged.d.Target(f) != "/rsyncd-munged/a" {
 		t.Error("a munged link is safe")
 	}
 }

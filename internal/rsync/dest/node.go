@@ -96,12 +96,12 @@ const mungePrefix = "/rsyncd-munged/"
 // Target is where symlink f points to here.
 func (d *Dest) Target(f *flist.File) string {
 	if d.munges() {
-		return mungePrefix + f.Target
+		return mungePrefix + f.Extra().Target
 	}
 	if m := d.p.Module; m != nil && m.Tame {
-		return tame(f.Target, d.Path(f).Depth()-1)
+		return tame(f.Extra().Target, d.Path(f).Depth()-1)
 	}
-	return f.Target
+	return f.Extra().Target
 }
 
 // tame is a symlink's target that stays below the destination: a leading slash
@@ -169,7 +169,7 @@ func (d *Dest) SameNode(f *flist.File, have *Found) bool {
 		return false
 	}
 	if have.Kind != tree.Symlink {
-		return !have.Kind.IsDevice() || have.Major == f.Meta.Major && have.Minor == f.Meta.Minor
+		return !have.Kind.IsDevice() || have.Major == f.Extra().Major && have.Minor == f.Extra().Minor
 	}
 	target := ""
 	read := func(at apply.Place) (err error) {
@@ -224,7 +224,7 @@ func (d *Dest) Symlink(f *flist.File, have *Found) error {
 // Mknod makes f a device or special file, as Symlink does.
 func (d *Dest) Mknod(f *flist.File, have *Found) error {
 	perm := uint32(0o600)
-	create := func(o apply.Object) error { return o.Mknod(f.Meta, perm) }
+	create := func(o apply.Object) error { return o.Mknod(f.Full(), perm) }
 	if d.me.fake {
 		create = func(o apply.Object) error { return writeFile(o, "") }
 	}

@@ -60,7 +60,7 @@ func TestModules(t *testing.T) {
 			}
 			must(t, err)
 			defer d.Close()
-			_, err = d.As("receiver").Store(&flist.File{Path: "f", Meta: tree.Meta{Kind: tree.File, Perm: 0o644, Size: 3}}, []byte("new"), false)
+			_, err = d.As("receiver").Store(&flist.File{Path: "f", Meta: flist.Meta{Kind: tree.File, Perm: 0o644, Size: 3}}, []byte("new"), false)
 			must(t, err)
 			must(t, d.PlaceDelayed(func(*flist.File, error) {}))
 			content, err := os.ReadFile(filepath.Join(top, c.want))
@@ -82,7 +82,7 @@ func TestModules(t *testing.T) {
 
 func TestFileNameMode(t *testing.T) {
 	dir := t.TempDir()
-	f := &flist.File{Path: "listed", Meta: tree.Meta{Kind: tree.File, Perm: 0o644, Size: 3}}
+	f := &flist.File{Path: "listed", Meta: flist.Meta{Kind: tree.File, Perm: 0o644, Size: 3}}
 	d, err := dest.Open(dest.Params{Opt: options(), Protocol: 32, Talk: new(talk), Dir: dir}, "other", dest.List{Entries: 1, First: f})
 	must(t, err)
 	defer d.Close()
@@ -143,7 +143,7 @@ func TestSymlinksOutOfTheTreeCountAsDirectories(t *testing.T) {
 	d, err := dest.Open(dest.Params{Opt: opt, Protocol: 32, Talk: k, Dir: w}, "d", dest.List{Entries: 3})
 	must(t, err)
 	defer d.Close()
-	f := &flist.File{Path: "dir", Meta: tree.Meta{Kind: tree.Dir, Perm: 0o700}}
+	f := &flist.File{Path: "dir", Meta: flist.Meta{Kind: tree.Dir, Perm: 0o700}}
 	have, err := d.Stat(f)
 	if err != nil || !have.IsDir() {
 		t.Fatalf("found %+v, %v", have, err)
@@ -151,7 +151,7 @@ func TestSymlinksOutOfTheTreeCountAsDirectories(t *testing.T) {
 	if _, err := d.SetAttrs(f, &have); err == nil {
 		t.Error("attributes were set")
 	}
-	if _, err := d.Stat(&flist.File{Path: "dir/f", Meta: tree.Meta{Kind: tree.File}}); err == nil {
+	if _, err := d.Stat(&flist.File{Path: "dir/f", Meta: flist.Meta{Kind: tree.File}}); err == nil {
 		t.Error("a file behind it was found")
 	}
 	if want := []string{`rsync: [Receiver] failed to set permissions on "` + w + `/d/dir": Too many levels of symbolic links (40)`}; !slices.Equal(k.lines, want) {

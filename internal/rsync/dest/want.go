@@ -18,7 +18,7 @@ const (
 // group and permissions are concerned (rsync-transfer 4.9). What can't be set
 // is as in have, or as a new file gets it.
 func (d *Dest) Want(f *flist.File, have *Found) tree.Meta {
-	want := f.Meta
+	want := f.Full()
 	if !d.opt.Owner || !d.Super() {
 		want.UID = d.me.uid
 		if have.Exists() {

@@ -45,7 +45,7 @@ func decoded(t testing.TB, data []byte, o flist.Options, in flist.Receive) *flis
 func lines(list *flist.Received) string {
 	var b strings.Builder
 	for _, f := range list.Files {
-		m := f.Meta
+		m, target := f.Full(), f.Extra().Target
 		name := string(f.Path)
 		if name == "" {
 			name = "."
@@ -57,8 +57,8 @@ func lines(list *flist.Received) string {
 		if m.Kind.IsDevice() {
 			fmt.Fprintf(&b, " %d,%d", m.Major, m.Minor)
 		}
-		if f.Target != "" {
-			fmt.Fprintf(&b, " -> %s", f.Target)
+		if target != "" {
+			fmt.Fprintf(&b, " -> %s", target)
 		}
 		for _, flag := range []struct {
 			on   bool
@@ -253,7 +253,7 @@ func TestAccessTimesAndChecksumsAreUnderstood(t *testing.T) {
 		80 98 | 05 61 2e 74 78 74 | 00 05 00 | a4 81 00 00 | 6b 97 94 03 | 00112233445566778899aabbccddeeff
 		c0 98 40 | 03 64 65 76 | 00 00 00 | a4 21 00 00 | 05 | 81 2c
 		00 00`), o, flist.Receive{})
-	a, dev := list.Files[1], list.Files[2]
+	a, dev := list.Files[1].Extra(), list.Files[2].Extra()
 	if a.Atime.Sec != 0x6b039497 || dev.Atime != a.Atime || hex.EncodeToString(a.Sum) != "00112233445566778899aabbccddeeff" || dev.Sum != nil {
 		t.Errorf("%+v, %+v", a, dev)
 	}

@@ -26,9 +26,12 @@ func (d *Decoder) entry(flags uint32) {
 	}
 	d.join(flags, f, ref)
 	if d.opts.ACLs && f.Meta.Kind != tree.Symlink {
-		f.access = d.readACL(&d.access, true)
+		access, initial := d.readACL(&d.access, true), int32(0)
 		if f.Meta.IsDir() {
-			f.initial = d.readACL(&d.initial, false)
+			initial = d.readACL(&d.initial, false)
+		}
+		if access|initial != 0 {
+			f.Own().access, f.Own().initial = access, initial
 		}
 	}
 	if d.opts.Xattrs {
@@ -58,10 +61,10 @@ func (d *Decoder) readFields(flags uint32, f *File) {
 		if flags&flagSameAtime == 0 {
 			d.prev.atime = in.varlong(4)
 		}
-		f.Atime.Sec = d.prev.atime
+		f.Own().Atime.Sec = d.prev.atime
 	}
 	d.readOwners(flags, m)
-	d.readRdev(flags, m)
+	d.readRdev(flags, f)
 	if m.Kind == tree.Symlink && d.opts.Links {
 		d.readTarget(f)
 	}
@@ -105,14 +108,14 @@ func (d *Decoder) readTimes(flags uint32, f *File) {
 	switch {
 	case !d.opts.Crtimes:
 	case flags&flagCrtimeSame != 0:
-		f.Crtime.Sec = f.Meta.Mtime.Sec
+		f.Own().Crtime.Sec = f.Meta.Mtime.Sec
 	default:
-		f.Crtime.Sec = in.varlong(4)
+		f.Own().Crtime.Sec = in.varlong(4)
 	}
 }
 
 // readKind makes the mode in the delta state that of m.
-func (d *Decoder) readKind(m *tree.Meta) {
+func (d *Decoder) readKind(m *Meta) {
 	if d.in.err != nil {
 		return
 	}
@@ -133,7 +136,7 @@ func (d *Decoder) readKind(m *tree.Meta) {
 }
 
 // readOwners reads the ids of the sender; mapIDs replaces them.
-func (d *Decoder) readOwners(flags uint32, m *tree.Meta) {
+func (d *Decoder) readOwners(flags uint32, m *Meta) {
 	in := &d.in
 	names := d.opts.Protocol >= 30
 	if d.opts.Owner {
@@ -157,8 +160,8 @@ func (d *Decoder) readOwners(flags uint32, m *tree.Meta) {
 }
 
 // readRdev reads a device number (section 1.7).
-func (d *Decoder) readRdev(flags uint32, m *tree.Meta) {
-	in := &d.in
+func (d *Decoder) readRdev(flags uint32, f *File) {
+	in, m := &d.in, &f.Meta
 	if !d.opts.hasRdev(m.Kind) {
 		if d.opts.Protocol == 27 && !m.Kind.IsDevice() && !m.Kind.IsSpecial() {
 			d.prev.rdev = 0
@@ -184,7 +187,7 @@ func (d *Decoder) readRdev(flags uint32, m *tree.Meta) {
 		}
 	}
 	if m.Kind.IsDevice() {
-		m.Major, m.Minor = major, minor
+		f.Own().Major, f.Own().Minor = major, minor
 	}
 }
 
@@ -209,7 +212,7 @@ func (d *Decoder) readTarget(f *File) {
 		}
 		target = converted
 	}
-	f.Target = string(target)
+	f.Own().Target = string(target)
 }
 
 // drop makes f an entry that only holds its place, with an error to report.
@@ -226,6 +229,6 @@ func (d *Decoder) readSum(f *File) {
 	}
 	sum := d.in.bytes(d.opts.SumLen)
 	if f.Meta.Kind == tree.File {
-		f.Sum = sum
+		f.Own().Sum = sum
 	}
 }

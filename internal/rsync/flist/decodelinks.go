@@ -39,7 +39,12 @@ func (d *Decoder) copyLinked(f *File, set int32) {
 		return
 	}
 	first := d.list.files[set-d.list.start]
-	f.Meta, f.Atime, f.Crtime, f.Target, f.Sum = first.Meta, first.Atime, first.Crtime, first.Target, first.Sum
+	f.Meta = first.Meta
+	if first.extra != nil {
+		x := *first.extra
+		x.access, x.initial = 0, 0
+		f.extra = &x
+	}
 	s := d.list.founded[set]
 	p := &d.prev
 	p.mode, p.mtime, p.uid, p.gid, p.atime = s.mode, s.mtime, s.uid, s.gid, s.atime

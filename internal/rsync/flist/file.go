@@ -2,14 +2,14 @@ package flist
 
 import "lockstep/internal/fs/tree"
 
-// File is one entry as a receiving side holds it.
+// File is one entry as a receiving side holds it. There may be millions, so it
+// is kept small: what only some entries have, or entries of some sessions, is in
+// an Extra of its own.
 type File struct {
-	Path  tree.Path // below the transfer root, "" for the root itself
-	Index int32     // as requests name it
-	// Meta has what travels: kind, permissions, size, modification time, device
-	// numbers, and owner and group as they are to be here.
-	Meta          tree.Meta
-	Atime, Crtime tree.Time
+	Path   tree.Path // below the transfer root, "" for the root itself
+	Meta   Meta
+	Index  int32 // as requests name it
+	Xattrs int32 // number of the attribute set, see XattrSets; 0 is none
 
 	Top, Content, Implied bool // of directories (section 1.3); Content: its contents are listed
 	Gone                  bool // a missing argument: the name is to be removed
@@ -17,13 +17,69 @@ type File struct {
 	Skip                  bool // the generator's: what is below is left alone
 	slash                 bool // the name that travelled began with one
 
+	Group *LinkGroup
+	extra *Extra // nil: all zero
+}
+
+// Meta is what travels of a tree.Meta, but for device numbers; owner and group
+// are as they are to be here.
+type Meta struct {
+	Mtime    tree.Time
+	Size     int64 // bytes
+	UID, GID uint32
+	Perm     uint16 // the 12 bits of tree.PermMask
+	Kind     tree.Kind
+}
+
+// MetaOf is what a Meta has of m.
+func MetaOf(m tree.Meta) Meta {
+	return Meta{Mtime: m.Mtime, Size: m.Size, UID: m.UID, GID: m.GID, Perm: m.Perm, Kind: m.Kind}
+}
+
+// Exists reports whether anything is to be there.
+func (m Meta) Exists() bool { return m.Kind != tree.Missing }
+
+// IsDir reports whether m is a directory.
+func (m Meta) IsDir() bool { return m.Kind == tree.Dir }
+
+// Mode is m as a Unix st_mode.
+func (m Meta) Mode() uint32 { return m.Kind.TypeBits() | uint32(m.Perm) }
+
+// Extra is what a File can have beyond its Meta.
+type Extra struct {
+	Atime, Crtime   tree.Time
 	Target          string // of a symlink
 	Sum             []byte // with -c
-	Group           *LinkGroup
 	Access, Default []byte // ACLs in the kernel's form, for Meta.Perm; nil is none
-	Xattrs          int32  // number of the attribute set, see XattrSets; 0 is none
+	Major, Minor    uint32 // of a device
 
 	access, initial int32 // numbers of the ACLs, until ids are known
+}
+
+var noExtra Extra
+
+// Extra is for looking at.
+func (f *File) Extra() *Extra {
+	if f.extra == nil {
+		return &noExtra
+	}
+	return f.extra
+}
+
+// Own is Extra to be filled in.
+func (f *File) Own() *Extra {
+	if f.extra == nil {
+		f.extra = new(Extra)
+	}
+	return f.extra
+}
+
+// Full is the Meta of f with its device numbers.
+func (f *File) Full() tree.Meta {
+	m, x := &f.Meta, f.Extra()
+	return tree.Meta{
+		Kind: m.Kind, Perm: m.Perm, UID: m.UID, GID: m.GID, Size: m.Size, Mtime: m.Mtime, Major: x.Major, Minor: x.Minor,
+	}
 }
 
 // LinkGroup is the names of one file, in the order of their indexes as far as

@@ -410,7 +410,7 @@ func checkPromises(t *testing.T, list *flist.Received) {
 		if f.Meta.Size < 0 || f.Meta.Mtime.Nsec > 999999999 || f.Meta.IsDir() && f.Group != nil || f.Path == "" && !f.Meta.IsDir() {
 			t.Fatalf("entry %+v", f)
 		}
-		for _, acl := range [][]byte{f.Access, f.Default} {
+		for _, acl := range [][]byte{f.Extra().Access, f.Extra().Default} {
 			if err := flist.CheckACL(acl); err != nil {
 				t.Fatal(err)
 			}

@@ -60,8 +60,8 @@ func TestNamesThatCannotBeConvertedHoldTheirPlace(t *testing.T) {
 	if want := []string{"A", "M", "Z", "Z/a"}; !slices.Equal(order, want) || len(list.Order) != 8 {
 		t.Errorf("the order is %q", order)
 	}
-	if list.Files[5].Target != "tARGET" || list.IOError != 1 {
-		t.Errorf("target %q, io_error %d", list.Files[5].Target, list.IOError)
+	if list.Files[5].Extra().Target != "tARGET" || list.IOError != 1 {
+		t.Errorf("target %q, io_error %d", list.Files[5].Extra().Target, list.IOError)
 	}
 	code := wire.CodeErrorXfer.String()
 	if want := []string{
@@ -77,8 +77,8 @@ func TestNamesThatCannotBeConvertedHoldTheirPlace(t *testing.T) {
 func TestTargetsAreConvertedIfBothSidesDo(t *testing.T) {
 	o := flist.Options{Protocol: 32, Compat: wire.VarintFlistFlags, Links: true, Iconv: true, Convert: conversion}
 	list := decoded(t, sent(t, o, link2("l", "Target?")), o, flist.Receive{})
-	if f := list.Files[0]; f.Path != "l" || f.Target != "Target?" {
-		t.Errorf("%s points at %s", f.Path, f.Target)
+	if f := list.Files[0]; f.Path != "l" || f.Extra().Target != "Target?" {
+		t.Errorf("%s points at %s", f.Path, f.Extra().Target)
 	}
 }
 

@@ -111,8 +111,10 @@ func (d *Decoder) mapIDs(files []*File) {
 		d.access.mapIDs(d)
 		d.initial.mapIDs(d)
 		for _, f := range files {
-			f.Access = d.access.kernel(f.access, f.Meta.Perm)
-			f.Default = d.initial.kernel(f.initial, f.Meta.Perm)
+			if x := f.extra; x != nil {
+				x.Access = d.access.kernel(x.access, f.Meta.Perm)
+				x.Default = d.initial.kernel(x.initial, f.Meta.Perm)
+			}
 		}
 	}
 }

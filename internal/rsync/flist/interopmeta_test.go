@@ -135,26 +135,27 @@ func sameEntry(t *testing.T, s *source, f *flist.File, path string, st unix.Stat
 	if kind.IsDevice() {
 		want.Major, want.Minor = unix.Major(st.Rdev), unix.Minor(st.Rdev)
 	}
-	if f.Meta != want {
-		t.Errorf("%s is %+v, not %+v", f.Path, f.Meta, want)
+	x := f.Extra()
+	if got := f.Full(); got != want {
+		t.Errorf("%s is %+v, not %+v", f.Path, got, want)
 	}
-	if atime := st.Atim.Sec; s.opts.Atimes && kind != tree.Dir && f.Atime.Sec != atime {
-		t.Errorf("%s has access time %d, not %d", f.Path, f.Atime.Sec, atime)
+	if atime := st.Atim.Sec; s.opts.Atimes && kind != tree.Dir && x.Atime.Sec != atime {
+		t.Errorf("%s has access time %d, not %d", f.Path, x.Atime.Sec, atime)
 	}
-	if target, _ := os.Readlink(path); f.Target != target {
-		t.Errorf("%s points at %q", f.Path, f.Target)
+	if target, _ := os.Readlink(path); x.Target != target {
+		t.Errorf("%s points at %q", f.Path, x.Target)
 	}
 	if kind == tree.File {
 		content, err := os.ReadFile(path)
 		must(t, err)
 		h := s.file.New(0)
 		h.Write(content)
-		if !bytes.Equal(f.Sum, h.Sum(nil)) {
-			t.Errorf("%s has checksum %x", f.Path, f.Sum)
+		if !bytes.Equal(x.Sum, h.Sum(nil)) {
+			t.Errorf("%s has checksum %x", f.Path, x.Sum)
 		}
 	}
 	if s.opts.ACLs {
-		for name, got := range map[string][]byte{"system.posix_acl_access": f.Access, "system.posix_acl_default": f.Default} {
+		for name, got := range map[string][]byte{"system.posix_acl_access": x.Access, "system.posix_acl_default": x.Default} {
 			if !bytes.Equal(got, xattrOf(path, name)) {
 				t.Errorf("%s has %s %x, not %x", f.Path, name, got, xattrOf(path, name))
 			}

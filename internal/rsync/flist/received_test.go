@@ -36,8 +36,8 @@ func TestCapturedACLsBecomeThoseOfTheKernel(t *testing.T) {
 		"file": {rich}, "like": {rich}, "plain": {}, "plaiw": {},
 	}
 	for _, f := range list.Order {
-		if !bytes.Equal(f.Access, want[f.Path][0]) || !bytes.Equal(f.Default, want[f.Path][1]) {
-			t.Errorf("%s: %x and %x", f.Path, f.Access, f.Default)
+		if !bytes.Equal(f.Extra().Access, want[f.Path][0]) || !bytes.Equal(f.Extra().Default, want[f.Path][1]) {
+			t.Errorf("%s: %x and %x", f.Path, f.Extra().Access, f.Extra().Default)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func TestIdsAreMapped(t *testing.T) {
 			list := decoded(t, sent(t, o, entry("a", 0), entry("b", 1), entry("c", 60000)), o, flist.Receive{IDs: ids})
 			var got, want []string
 			for _, f := range list.Order {
-				got = append(got, fmt.Sprintf("%d:%d %s", f.Meta.UID, f.Meta.GID, namedIn(f.Access)))
+				got = append(got, fmt.Sprintf("%d:%d %s", f.Meta.UID, f.Meta.GID, namedIn(f.Extra().Access)))
 			}
 			for part := range strings.SplitSeq(c.want, " | ") {
 				owner, rest, _ := strings.Cut(part, " ")

@@ -106,12 +106,12 @@ func benchLists(b *testing.B, dst string, inc bool) []*flist.Received {
 			b.Fatal(err)
 		}
 		for _, e := range found {
-			all = append(all, &flist.File{Path: dir.Join(e.Name), Meta: e.Meta, Content: e.Meta.Kind == tree.Dir})
+			all = append(all, &flist.File{Path: dir.Join(e.Name), Meta: flist.MetaOf(e.Meta), Content: e.Meta.Kind == tree.Dir})
 		}
 		return all
 	}
 	m, _ := root.Lstat(tree.Root)
-	top := &flist.File{Meta: m, Content: true, Top: true}
+	top := &flist.File{Meta: flist.MetaOf(m), Content: true, Top: true}
 	dirs := entries(tree.Root)
 	if !inc {
 		l := &flist.Received{Number: 1, Files: []*flist.File{top}}

@@ -11,6 +11,7 @@ import (
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/dest"
+	"lockstep/internal/rsync/flist"
 )
 
 // decision is one row: a source and a destination, options, and what the
@@ -279,7 +280,7 @@ func TestMissingArgumentsAreRemoved(t *testing.T) {
 	l := r.lists[0]
 	for _, name := range []tree.Path{"empty", "full", "gone", "kept", "never"} {
 		f := *l.Files[0]
-		f.Path, f.Gone, f.Content, f.Top, f.Meta = name, true, false, false, tree.Meta{}
+		f.Path, f.Gone, f.Content, f.Top, f.Meta = name, true, false, false, flist.Meta{}
 		l.Files = append(l.Files, &f)
 	}
 	number(l, 0)

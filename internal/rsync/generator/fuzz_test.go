@@ -39,7 +39,7 @@ var fuzzOptions = []string{
 func (s *script) file(dir tree.Path, groups []*flist.LinkGroup, dirs *[]*flist.File) *flist.File {
 	f := &flist.File{Path: dir.Join(string(rune('a' + s.pick(5))))}
 	kinds := []tree.Kind{tree.File, tree.File, tree.File, tree.Dir, tree.Dir, tree.Symlink, tree.Fifo, tree.CharDevice}
-	f.Meta = tree.Meta{Kind: kinds[s.pick(len(kinds))], Perm: 0o700, Size: int64(s.pick(4)), Mtime: tree.Time{Sec: int64(s.pick(3))}}
+	f.Meta = flist.Meta{Kind: kinds[s.pick(len(kinds))], Perm: 0o700, Size: int64(s.pick(4)), Mtime: tree.Time{Sec: int64(s.pick(3))}}
 	flags := s.next()
 	f.Dup, f.Gone = flags&15 == 15, flags&31 == 16
 	switch f.Meta.Kind {
@@ -47,7 +47,7 @@ func (s *script) file(dir tree.Path, groups []*flist.LinkGroup, dirs *[]*flist.F
 		f.Content, f.Top, f.Implied = flags&1 == 0, flags&2 != 0, flags&4 != 0
 		*dirs = append(*dirs, f)
 	case tree.Symlink:
-		f.Target = []string{"a", "../b", "/c", "a/b"}[s.pick(4)]
+		f.Own().Target = []string{"a", "../b", "/c", "a/b"}[s.pick(4)]
 	}
 	if f.Meta.Kind != tree.Dir && flags&64 != 0 {
 		f.Group = groups[s.pick(len(groups))]
@@ -58,7 +58,7 @@ func (s *script) file(dir tree.Path, groups []*flist.LinkGroup, dirs *[]*flist.F
 // lists makes the lists of a session.
 func (s *script) lists(inc bool) []*flist.Received {
 	groups := []*flist.LinkGroup{{}, {}}
-	top := &flist.File{Meta: tree.Meta{Kind: tree.Dir, Perm: 0o755}, Content: true, Top: true}
+	top := &flist.File{Meta: flist.Meta{Kind: tree.Dir, Perm: 0o755}, Content: true, Top: true}
 	dirs := []*flist.File{}
 	first := &flist.Received{Number: 1, Files: []*flist.File{top}}
 	fill := func(l *flist.Received, dir tree.Path) {

@@ -58,7 +58,7 @@ func (g *run) header(f *flist.File, ndx int32, have *dest.Found, flags wire.Item
 // client itself shows it as always.
 func (g *run) reportHere(f *flist.File, flags wire.Item, xname *string) {
 	if !g.p.Server {
-		e := &output.Event{Flags: flags, Path: f.Path, Meta: f.Meta, Target: g.d.Target(f)}
+		e := &output.Event{Flags: flags, Path: f.Path, Meta: f.Full(), Target: g.d.Target(f)}
 		if xname != nil {
 			e.Flags |= wire.ItemXnameFollows
 			e.Leader, e.HasXname = *xname, true

@@ -377,7 +377,7 @@ func ours(r *rig) []string {
 			}
 		}
 		if f.Meta.Kind == tree.Symlink {
-			name += " -> " + f.Target
+			name += " -> " + f.Extra().Target
 		}
 		all = append(all, item+" "+name)
 	}

@@ -54,12 +54,15 @@ type lister struct {
 }
 
 func (b *lister) file(p tree.Path, m tree.Meta) *flist.File {
-	f := &flist.File{Path: p, Meta: m, Content: m.Kind == tree.Dir}
+	f := &flist.File{Path: p, Meta: flist.MetaOf(m), Content: m.Kind == tree.Dir}
+	if m.Kind.IsDevice() {
+		f.Own().Major, f.Own().Minor = m.Major, m.Minor
+	}
 	t := b.r.t
 	switch m.Kind {
 	case tree.Symlink:
 		var err error
-		f.Target, err = b.root.Readlink(p)
+		f.Own().Target, err = b.root.Readlink(p)
 		check(t, err)
 	case tree.File:
 		if b.r.opt.Checksum {
@@ -67,7 +70,7 @@ func (b *lister) file(p tree.Path, m tree.Meta) *flist.File {
 			check(t, err)
 			h := checksum.MD5.New(0)
 			h.Write(content)
-			f.Sum = h.Sum(nil)
+			f.Own().Sum = h.Sum(nil)
 		}
 	}
 	if b.r.opt.HardLinks && m.Nlink > 1 && m.Kind != tree.Dir {
@@ -76,7 +79,6 @@ func (b *lister) file(p tree.Path, m tree.Meta) *flist.File {
 		}
 		f.Group = b.groups[m.Inode()]
 	}
-	f.Meta.Dev, f.Meta.Ino, f.Meta.Nlink = 0, 0, 0
 	return f
 }
 

@@ -15,7 +15,7 @@ import (
 func (g *run) symlink(l *list, f *flist.File, have *dest.Found, statErr error) bool {
 	if g.opt.SafeLinks && g.d.Unsafe(f) {
 		if g.info(option.InfoName) > 0 {
-			g.text(wire.CodeInfo, fmt.Sprintf("ignoring unsafe symlink \"%s\" -> \"%s\"", g.name(f), f.Target))
+			g.text(wire.CodeInfo, fmt.Sprintf("ignoring unsafe symlink \"%s\" -> \"%s\"", g.name(f), f.Extra().Target))
 		}
 		return false
 	}

@@ -468,7 +468,7 @@ func (r *rig) item(in *wire.Reader, ndx int32) error {
 		}
 		flags = wire.Item(v)
 	}
-	event := &output.Event{Flags: flags, Path: e.f.Path, Meta: e.f.Meta}
+	event := &output.Event{Flags: flags, Path: e.f.Path, Meta: e.f.Full()}
 	extra := ""
 	if flags&wire.ItemBasisFollows != 0 {
 		b, err := in.Byte()

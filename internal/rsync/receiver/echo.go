@@ -112,11 +112,11 @@ func (m *run) hasXattrs(e *echo) bool {
 func (m *run) event(e *echo) *output.Event {
 	f := e.file
 	v := &output.Event{
-		Flags: e.flags, Path: f.Path, Meta: f.Meta, Target: m.dest.Target(f),
+		Flags: e.flags, Path: f.Path, Meta: f.Full(), Target: m.dest.Target(f),
 		Digits: 2 * m.params.Xfer.Size(), NoGroup: !m.params.Opt.Group,
 	}
 	if m.params.Opt.Checksum {
-		v.Digits, v.Digest = 2*m.params.File.Size(), m.params.File.Hex(f.Sum)
+		v.Digits, v.Digest = 2*m.params.File.Size(), m.params.File.Hex(f.Extra().Sum)
 	}
 	if e.flags&wire.ItemTransfer == 0 && e.flags&wire.ItemXnameFollows != 0 {
 		v.Leader, v.HasXname = e.xname, true
