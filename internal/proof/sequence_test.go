@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -151,5 +152,31 @@ func runSequences(t *testing.T, flags []string, links bool) {
 		}
 	}
 	converge(t, source, directory, want)
+	stopMirror(t, m)
+}
+
+// A file that is written through a second name which is gone before anybody
+// could look has changed under its first name.
+func TestAWriteThroughAShortLivedLinkArrives(t *testing.T) {
+	needRoot(t, "fanotify, which alone tells which file it was")
+	source, target := t.TempDir(), t.TempDir()
+	const files = 200
+	name := func(i int) string { return filepath.Join(source, "file"+strconv.Itoa(i)) }
+	for i := range files {
+		write(t, name(i), "before")
+	}
+	m := startMirror(t, "--watch", "fanotify", source, target)
+	check(t, m.WaitInStep(soon, 1))
+	for i := range files {
+		link := name(i) + ".link"
+		check(t, os.Link(name(i), link))
+		f, err := os.OpenFile(link, os.O_WRONLY, 0)
+		check(t, err)
+		_, err = f.WriteString("AFTER!")
+		check(t, err)
+		check(t, f.Close())
+		check(t, os.Remove(link))
+	}
+	converge(t, source, target, plain)
 	stopMirror(t, m)
 }

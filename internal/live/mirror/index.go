@@ -179,6 +179,11 @@ func (x *index) haunted(p tree.Path) []tree.Path {
 	if !ok {
 		return nil
 	}
+	return x.named(i)
+}
+
+// named are the known names of a file.
+func (x *index) named(i tree.Inode) []tree.Path {
 	if len(x.links[i]) == 0 {
 		x.find(tree.Meta{Dev: i.Dev, Ino: i.Ino})
 	}

@@ -34,8 +34,9 @@ type Mirror struct {
 	watcher  *watch.Watch
 	polls    bool // what comes and goes between two polls shows only in its directory's times
 	scanning bool
-	scanned  bool // the index is complete
-	rescan   bool // one more scan is due after the running one
+	scanned  bool                       // the index is complete
+	rescan   bool                       // one more scan is due after the running one
+	unnamed  map[tree.Inode]watch.Event // about files whose names are not known before the first scan ends
 	listings chan listing
 	results  chan result
 	rescans  int
@@ -83,6 +84,7 @@ func New(cfg Config) (*Mirror, error) {
 		listings: make(chan listing, 64),
 		results:  make(chan result),
 		recent:   map[tree.Path]time.Time{},
+		unnamed:  map[tree.Inode]watch.Event{},
 	}
 	m.src.Scope = cfg.Rules.Scope(m.readMerge)
 	ts, err := cfg.openTargets(m.src)
@@ -234,18 +236,31 @@ func (m *Mirror) watchEnded() error {
 // take passes events to the set.
 func (m *Mirror) take(evs []watch.Event, now time.Time) {
 	for _, ev := range evs {
-		m.set.Event(ev, now)
-		m.mounts(ev)
 		if ev.Op&watch.Nameless != 0 {
-			for p := range m.index.links[ev.Inode] {
-				named := ev
-				named.Path = p
-				m.set.Event(named, now)
-			}
+			m.nameless(ev, now)
 		}
+		if ev.Op&watch.Nameless == 0 || !ev.Path.IsRoot() {
+			m.set.Event(ev, now)
+		}
+		m.mounts(ev)
 		if f := m.cfg.Listener.Event; f != nil && ev.Op&watch.Overflow == 0 && !m.src.Scope.Hidden(ev.Path, ev.Dir) {
 			f(ev)
 		}
+	}
+}
+
+// nameless passes on an event about a file under all its names, or keeps it for
+// when they are known.
+func (m *Mirror) nameless(ev watch.Event, now time.Time) {
+	if !m.scanned {
+		ev.Op |= m.unnamed[ev.Inode].Op
+		m.unnamed[ev.Inode] = ev
+		return
+	}
+	for _, p := range m.index.named(ev.Inode) {
+		named := ev
+		named.Path = p
+		m.set.Event(named, now)
 	}
 }
 

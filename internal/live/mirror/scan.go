@@ -90,6 +90,10 @@ func (m *Mirror) scanEnded(ctx context.Context, err error) {
 	}
 	m.scanned = true
 	m.total.Store(int64(m.index.files + m.index.dirs))
+	for _, ev := range m.unnamed {
+		m.nameless(ev, time.Now())
+	}
+	clear(m.unnamed)
 	if m.rescan && ctx.Err() == nil {
 		m.rescan = false
 		m.scan(ctx)

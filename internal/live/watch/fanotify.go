@@ -46,6 +46,7 @@ type fanotify struct {
 	areas   []*area
 	led     map[*dir[string]]bool // directories whose place was looked up since the queue was last empty
 	swap    swap
+	written written
 
 	lastDir  *dir[string] // the directory of the last record, and its path
 	lastPath tree.Path
@@ -171,6 +172,9 @@ func (f *fanotify) record(rec *fanRecord, rest []byte, out []Event) ([]Event, er
 	}
 	if isDir && op&(Create|Delete|MovedFrom|MovedTo) != 0 {
 		f.names(d, name, op, string(rec.self))
+	}
+	if !isDir {
+		out = f.outlived(rec, op, out)
 	}
 	ev := Event{Op: op, Path: f.pathOf(d).Join(name), Dir: isDir}
 	if isDir && op&Create != 0 && isSubvolume(rec.self) {
