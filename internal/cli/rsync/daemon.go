@@ -35,7 +35,11 @@ func (c *Command) daemon(ctx context.Context, set *option.Set) int {
 	if config == "" && set.Server && os.Geteuid() != 0 {
 		config = "rsyncd.conf" // in the directory that a remote shell begins in
 	}
-	server := daemon.New(daemon.Options{Config: config, Params: words.Params, LogFile: words.LogFile, BwLimit: words.BwLimit})
+	options := daemon.Options{Config: config, Params: words.Params, LogFile: words.LogFile, BwLimit: words.BwLimit}
+	if words.HasLogFormat {
+		options.LogFormat = &words.LogFormat
+	}
+	server := daemon.New(options)
 	in, isFile := c.In.(*os.File)
 	out, outIsFile := c.Out.(*os.File)
 	switch {

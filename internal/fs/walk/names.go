@@ -67,3 +67,31 @@ func direntNames(fd int, into []Name) ([]Name, error) {
 		}
 	}
 }
+
+// Unreadable reports whether this process may not read an entry of a directory,
+// or what it leads to.
+func Unreadable(fd int, name string) bool {
+	return unix.Faccessat(fd, name, unix.R_OK, unix.AT_EACCESS) == unix.EACCES
+}
+
+// Readable drops the names in directory p that this process may not read;
+// symlinks stay.
+func (r *Root) Readable(p tree.Path, names []Name) ([]Name, error) {
+	root, err := r.h.acquire()
+	if err != nil {
+		return nil, fail("read directory", p, err)
+	}
+	defer r.h.release()
+	fd, err := r.resolve.open(root, p, openPath)
+	if err != nil {
+		return nil, fail("read directory", p, err)
+	}
+	defer unix.Close(fd)
+	return slices.DeleteFunc(names, func(n Name) bool {
+		if !Unreadable(fd, n.Name) {
+			return false
+		}
+		m, err := statName(fd, n.Name)
+		return err == nil && m.Kind != tree.Symlink
+	}), nil
+}

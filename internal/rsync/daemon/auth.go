@@ -207,6 +207,7 @@ type login struct {
 	user, response, challenge string
 	digest                    digest
 	rules                     []authRule
+	jail                      jail
 	secrets                   string // the file
 	strict                    bool
 	groups                    func(string) []string
@@ -292,7 +293,7 @@ func (l *login) open() (*os.File, error) {
 	if l.secrets == "" {
 		return nil, errNoSecrets
 	}
-	f, err := os.OpenFile(l.secrets, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, err := l.jail.open(l.secrets, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			l.warn(err.Error())

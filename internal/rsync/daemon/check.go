@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"strings"
 
 	"lockstep/internal/rsync/daemon/conf"
@@ -46,6 +47,7 @@ func Check(file string, params []string) ([]Description, []Finding, error) {
 	var all []Description
 	for _, section := range c.Modules {
 		k := checker{section: section, m: newModule(section, s.environ)}
+		k.m.Jail = c.Global.Text(conf.DaemonChroot, s.environ)
 		k.examine()
 		all = append(all, Description{Name: section.Name, Where: section.Where, Lines: k.lines})
 		findings = append(findings, k.findings...)
@@ -87,10 +89,11 @@ func (k *checker) examine() {
 	if err := judgeChmods(k.m.Incoming, k.m.Outgoing); err != nil {
 		k.find(conf.IncomingChmod, true, "", "%v", err)
 	}
-	for _, p := range []conf.Param{conf.Charset, conf.NameConverter, conf.IgnoreNonreadable} {
-		if _, set := k.section.Set(p); set && k.section.Raw(p) != "" && k.section.Raw(p) != "no" {
-			k.find(p, false, "", "%s is not supported and has no effect", p)
-		}
+	if k.m.Charset != "" {
+		k.say("names are stored as %s, for clients with --iconv", k.m.Charset)
+	}
+	if k.m.Readable {
+		k.say("what cannot be read is not listed")
 	}
 }
 
@@ -99,7 +102,7 @@ func (k *checker) place() {
 	var r *refusal
 	err := k.m.settle()
 	if errors.As(err, &r) {
-		p := map[string]conf.Param{"path": conf.Path, "uid": conf.UID, "gid": conf.GID, "filter": conf.Filter}[r.reason]
+		p := map[string]conf.Param{"path": conf.Path, "uid": conf.UID, "gid": conf.GID, "filter": conf.Filter, "charset": conf.Charset}[r.reason]
 		text := r.logged
 		if text == "" {
 			text = r.told
@@ -112,10 +115,13 @@ func (k *checker) place() {
 	if m.Chroot != "" {
 		how = "in a chroot at " + m.Chroot
 	}
+	if m.Jail != "" {
+		how += ", both below " + m.Jail
+	}
 	k.say("serves %s %s", m.Path, how)
 	if strings.Contains(k.section.Raw(conf.Path), "%RSYNC_") {
 		k.say("its path depends on the connection")
-	} else if info, err := os.Stat(m.Path); err != nil || !info.IsDir() {
+	} else if info, err := os.Stat(path.Join("/", m.Jail, m.Path)); err != nil || !info.IsDir() {
 		k.find(conf.Path, true, "mkdir -p "+m.Path, "%s is no directory", m.Path)
 	}
 	if id := m.Identity; id != nil {
@@ -181,7 +187,7 @@ func (k *checker) logins() {
 		k.find(conf.AuthUsers, true, "set secrets file", "auth users without a secrets file: nobody can log in")
 		return
 	}
-	f, err := os.Open(m.secrets)
+	f, err := jail(m.Jail).open(m.secrets, os.O_RDONLY, 0)
 	if err != nil {
 		k.find(conf.SecretsFile, true, "", "secrets file: %v", err)
 		return
@@ -203,13 +209,13 @@ func knownDigest(name string) bool {
 
 // hooks is about the commands around a transfer.
 func (k *checker) hooks() {
-	for _, p := range []conf.Param{conf.EarlyExec, conf.PreXferExec, conf.PostXferExec} {
+	for _, p := range []conf.Param{conf.EarlyExec, conf.PreXferExec, conf.PostXferExec, conf.NameConverter} {
 		value := k.section.Raw(p)
 		if value == "" {
 			continue
 		}
 		k.say("%s: %s", p, value)
-		if word, _, _ := strings.Cut(value, " "); strings.HasPrefix(word, "/") {
+		if word, _, _ := strings.Cut(value, " "); strings.HasPrefix(word, "/") && k.m.Jail == "" {
 			if _, err := exec.LookPath(word); err != nil {
 				k.find(p, true, "", "%s: %v", p, err)
 			}

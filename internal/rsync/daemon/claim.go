@@ -19,8 +19,8 @@ const slotSize = 4
 
 // claimSlot takes one of n places. The lock belongs to the open file, not to
 // the process, so that one process can hold several.
-func claimSlot(name string, n int) (*claim, error) {
-	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+func claimSlot(j jail, name string, n int) (*claim, error) {
+	f, err := j.open(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}

@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/daemon/conf"
+	"lockstep/internal/rsync/option"
 )
 
 // NewPeer is a peer with given names.
@@ -66,7 +67,7 @@ func ReadRequest(r io.Reader, protocol int) ([]string, bool, error) {
 func Refuses(list, words string) string {
 	all := strings.Fields(words)
 	sends := strings.Contains(words, "--sender")
-	if err := newRefusals(list, false).check(all, sends); err != nil {
+	if err := newRefusals(list, false).check(all, &option.Set{Sender: sends}); err != nil {
 		return strings.TrimPrefix(err.Error(), "rsync: The server is configured to refuse ")
 	}
 	return ""
@@ -88,3 +89,14 @@ func HookCommand(value string, env conf.Env) (string, error) {
 }
 
 func treePath(name string) tree.Path { return tree.Path(name) }
+
+// LogToSyslog logs a line to the socket of syslog.
+func LogToSyslog(socket, facility, tag string, id int, line string) error {
+	j, err := syslogAt(socket, LogTo{Syslog: true, Tag: tag, Priority: facilityOf(facility)<<3 | infoLevel, ID: id})
+	if err != nil {
+		return err
+	}
+	defer j.close()
+	j.Line(line)
+	return nil
+}

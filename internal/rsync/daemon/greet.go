@@ -222,7 +222,7 @@ func (v *visit) authenticate(m *module) error {
 	user, response, _ := strings.Cut(line, " ")
 	l := login{
 		user: user, response: response, challenge: challenge, digest: d, rules: rules,
-		secrets: m.secrets, strict: m.strict, groups: groupsOf, warn: v.log.Line,
+		jail: v.jail(), secrets: m.secrets, strict: m.strict, groups: groupsOf, warn: v.log.Line,
 	}
 	right, err := l.check()
 	if err != nil {

@@ -49,7 +49,7 @@ func (h *hooks) command(value string) (string, error) {
 
 // prepared reports whether all hooks can be run.
 func (h *hooks) prepared() error {
-	for _, value := range []string{h.module.early, h.module.pre, h.module.post} {
+	for _, value := range []string{h.module.early, h.module.pre, h.module.post, h.module.converter} {
 		if _, err := h.command(value); err != nil && !h.disabled() {
 			return err
 		}
@@ -76,7 +76,10 @@ func (h *hooks) prepare(ctx context.Context, value string, vars ...string) (*exe
 	cmd.Env = append(append(os.Environ(), h.vars...), vars...)
 	cmd.Stderr = os.Stderr
 	cmd.WaitDelay = hookGrace
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Chroot: h.module.Jail}
+	if h.module.Jail != "" {
+		cmd.Dir = "/"
+	}
 	return cmd, nil
 }
 
@@ -90,13 +93,18 @@ func (h *hooks) early(ctx context.Context, input []byte) error {
 	return finished(cmd.Run())
 }
 
-// pre runs the pre-xfer exec. The text is for the client.
-func (h *hooks) pre(ctx context.Context, q *request) error {
+// variables are what a request adds to the environment.
+func (q *request) variables() []string {
 	vars := []string{"RSYNC_REQUEST=" + cmp.Or(q.text, "(NONE)"), "RSYNC_ARG0=rsyncd"}
 	for i, word := range q.words {
 		vars = append(vars, fmt.Sprintf("RSYNC_ARG%d=%s", i+1, word))
 	}
-	cmd, err := h.prepare(ctx, h.module.pre, vars...)
+	return vars
+}
+
+// pre runs the pre-xfer exec. The text is for the client.
+func (h *hooks) pre(ctx context.Context, q *request) error {
+	cmd, err := h.prepare(ctx, h.module.pre, q.variables()...)
 	if cmd == nil || err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ echo new > src/new; echo deep > src/deep/file; ln -s ../new src/deep/up; chmod 6
 echo 'liang:123456' > secrets; echo '#x:y' >> secrets; echo 'x;y:pw' >> secrets; chmod 600 secrets
 cp secrets loose; chmod 644 loose
 printf 123456 > password; printf wrong > wrong; printf pw > pw; chmod 600 password wrong pw
-echo early > early; touch -d @1000000000 mod/* src/* src
+echo early > early; touch -h -d @1000000000 mod/* src/* src mod
 `
 
 // owner makes a module run as whoever runs the test.
@@ -132,6 +132,20 @@ fake super = yes
 [quiet]
 path = DIR/mod
 max verbosity = 0
+[iconv]
+path = DIR/mod
+charset = utf-8
+refuse options = no-iconv
+[readable]
+path = DIR/mod
+read only = no
+ignore nonreadable = yes
+uid = 4711
+gid = 4711
+[converter]
+path = DIR/mod
+name converter = DIR/none
+numeric ids = no
 `
 
 // scenarios are commands of a client that must go the same way with both
@@ -204,6 +218,16 @@ var scenarios = []struct{ name, command string }{
 	{"a log file of the client's choice", "rsync -a -M--log-file=x src/ URL/mod/"},
 	{"links that are insecure", "rsync -a -M--insecure-links src/ URL/mod/"},
 	{"an option that nobody knows", "rsync -a -M--nonsense src/ URL/mod/"},
+	{"a backup directory that the filter hides", "rsync -a --backup-dir=/sub/secret/x src/ URL/filtered/"},
+	{"a temporary directory that the filter hides", "rsync -a --temp-dir=/sub/secret src/ URL/filtered/"},
+	{"a partial directory that the filter hides", "rsync -a --partial-dir=/sub/secret src/ URL/filtered/"},
+	{"a link-dest that the filter hides", "rsync -a --link-dest=/sub/secret src/ URL/filtered/up/"},
+	{"a copy-dest that the filter hides", "rsync -a --copy-dest=/sub/secret src/ URL/filtered/up/"},
+	{"an option that is refused with a list at the daemon", "echo new > mod/list; rsync -a --delete --protocol=30 --files-from=:/list src/ URL/refuse/ 2>&1 | grep refuse"},
+	{"the same with an old protocol", "echo new > mod/list; rsync -a --delete --protocol=29 --files-from=:/list src/ URL/refuse/ 2>&1 | grep refuse"},
+	{"names without a charset where one is demanded", "rsync -a URL/iconv/ out/ 2>&1 | grep refuse"},
+	{"names with a charset where one is demanded", "rsync -a --iconv=utf8 URL/iconv/ out/"},
+	{"what cannot be read is neither listed nor deleted", "chmod 755 .; chmod 777 mod; chmod 600 mod/b.o; rsync -rl --delete --exclude=/sub src/ URL/readable/; rsync -r --exclude=/link URL/readable/ out/"},
 	{"a message of verbosity", "rsync -avvv URL/quiet/ out/ > /dev/null"},
 }
 

@@ -27,15 +27,18 @@ type Endpoint struct {
 	Sockopts string
 }
 
-// Listen opens the listeners.
-func Listen(c *conf.Config, e Endpoint) ([]net.Listener, error) {
+// Listen opens the listeners. warn hears of socket options that nobody knows.
+func Listen(c *conf.Config, e Endpoint, warn func(text string)) ([]net.Listener, error) {
 	env := conf.Env(os.LookupEnv)
 	network := map[int]string{4: "tcp4", 6: "tcp6"}[e.IPv]
 	address := cmp.Or(e.Address, c.Global.Text(conf.Address, env))
 	port := cmp.Or(e.Port, c.Global.Int(conf.Port), DefaultPort)
-	options, err := parseSockopts(cmp.Or(e.Sockopts, c.Global.Text(conf.SocketOptions, env)))
+	options, unknown, err := parseSockopts(cmp.Or(e.Sockopts, c.Global.Text(conf.SocketOptions, env)))
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range unknown {
+		warn("Unknown socket option " + name)
 	}
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error { return options.apply(raw) }}
 	l, err := config.Listen(context.Background(), cmp.Or(network, "tcp"), net.JoinHostPort(address, strconv.Itoa(port)))
@@ -117,28 +120,28 @@ var knownSockopts = map[string]socketOption{
 	"IPTOS_RELIABILITY": {unix.IPPROTO_IP, unix.IP_TOS, 0x04},
 }
 
-// parseSockopts reads NAME[=VALUE] words.
-func parseSockopts(text string) (socketOptions, error) {
-	var all socketOptions
+// parseSockopts reads NAME[=VALUE] words, and tells those that it does not know.
+func parseSockopts(text string) (all socketOptions, unknown []string, err error) {
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" ,\t", r) }) {
 		name, value, has := strings.Cut(word, "=")
 		o, ok := knownSockopts[name]
 		if !ok {
-			return nil, fmt.Errorf("unknown socket option %s", name)
+			unknown = append(unknown, name)
+			continue
 		}
 		if has {
 			n, err := strconv.Atoi(value)
 			if err != nil {
-				return nil, fmt.Errorf("socket option %s: %q is no number", name, value)
+				return nil, nil, fmt.Errorf("socket option %s: %q is no number", name, value)
 			}
 			o.value = n
 		}
 		if o.value < 0 {
-			return nil, fmt.Errorf("socket option %s needs a value", name)
+			return nil, nil, fmt.Errorf("socket option %s needs a value", name)
 		}
 		all = append(all, o)
 	}
-	return all, nil
+	return all, unknown, nil
 }
 
 func (o socketOptions) apply(raw syscall.RawConn) error {

@@ -72,32 +72,47 @@ const (
 	syslogSocket   = "/dev/log"
 )
 
+// facilityOf is a facility by its name.
+func facilityOf(name string) int {
+	if n, ok := facilities[strings.ToLower(name)]; ok {
+		return n
+	}
+	return daemonFacility
+}
+
 // openJournal opens a log file, or else syslog, or else the standard error.
-func openJournal(file, facility, tag string, id int) *journal {
+func openJournal(j jail, file, facility, tag string, id int) *journal {
 	var trouble error
 	if file != "" {
-		f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		f, err := j.open(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 		if err == nil {
 			return newJournal(LogTo{ID: id}, f)
 		}
 		trouble = err
 	}
-	number, ok := facilities[strings.ToLower(facility)]
-	if !ok {
-		number = daemonFacility
-	}
-	j := newJournal(LogTo{ID: id}, os.Stderr)
-	if conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: syslogSocket, Net: "unixgram"}); err == nil {
-		f, err := conn.File()
-		conn.Close()
-		if err == nil {
-			j = newJournal(LogTo{Syslog: true, Tag: tag, Priority: number<<3 | infoLevel, ID: id}, f)
-		}
+	number := facilityOf(facility)
+	log := newJournal(LogTo{ID: id}, os.Stderr)
+	if s, err := syslogAt(syslogSocket, LogTo{Syslog: true, Tag: tag, Priority: number<<3 | infoLevel, ID: id}); err == nil {
+		log = s
 	}
 	if trouble != nil {
-		j.linef("failed to open log file %q: %v; using syslog instead", file, trouble)
+		log.linef("failed to open log file %q: %v; using syslog instead", file, trouble)
 	}
-	return j
+	return log
+}
+
+// syslogAt logs to the socket of syslog.
+func syslogAt(socket string, to LogTo) (*journal, error) {
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	f, err := conn.File()
+	if err != nil {
+		return nil, err
+	}
+	return newJournal(to, f), nil
 }
 
 // syslogWriter makes datagrams of lines that a file would get.
@@ -121,6 +136,8 @@ type transferTalk struct {
 	journal *journal
 	format  *output.Format // of transferred files; nil logs none
 	scene   output.Scene
+	owner   bool // owners and groups are part of the transfer
+	group   bool
 
 	below func() string // the directory that files arrive in; nil at a sender
 
@@ -136,7 +153,7 @@ type Totals struct {
 }
 
 func newTransferTalk(j *journal, m *Module, opt *option.Set, scene output.DaemonScene) *transferTalk {
-	t := &transferTalk{journal: j, scene: output.Scene{Times: opt.Times, Pid: j.ID, Daemon: &scene}}
+	t := &transferTalk{journal: j, owner: opt.Owner, group: opt.Group, scene: output.Scene{Times: opt.Times, Pid: j.ID, Daemon: &scene}}
 	if m.LogTransfers {
 		t.format = output.ParseFormat(m.LogFormat)
 	}
@@ -172,12 +189,15 @@ func (t *transferTalk) line(e *output.Event) {
 	}
 	scene := t.scene
 	scene.Now = time.Now()
+	shown := *e
 	if dir := t.arrival(); dir != "" {
-		moved := *e
-		moved.Path = tree.Path(dir + "/" + string(e.Path))
-		e = &moved
+		shown.Path = tree.Path(dir + "/" + string(e.Path))
 	}
-	t.journal.Line(string(t.format.Expand(nil, e, &scene)))
+	if !t.owner {
+		shown.Meta.UID = 0
+	}
+	shown.NoGroup = shown.NoGroup || !t.group
+	t.journal.Line(string(t.format.Expand(nil, &shown, &scene)))
 }
 
 // arrival is the directory in front of the names of what arrives.

@@ -15,6 +15,7 @@ import (
 
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/rsync/daemon/conf"
+	"lockstep/internal/rsync/session"
 )
 
 // Module is what a transfer needs to know of a module, decided before anything
@@ -23,8 +24,9 @@ type Module struct {
 	Name string
 	Path string // as it is configured, for hooks and logs
 
+	Jail   string // the daemon's own chroot, which comes first; "" is none
 	Chroot string // "" is none
-	Dir    string // where the module lies, after the chroot
+	Dir    string // where the module lies, after both
 
 	Identity *Identity // nil is that of the daemon
 
@@ -39,6 +41,9 @@ type Module struct {
 	MaxVerbosity        int
 	Incoming, Outgoing  string // changes of modes
 	TempDir             string
+	Charset             string // of names, for clients with --iconv; "" refuses them
+	Readable            bool   // only what can be read is listed
+	Converted           bool   // users and groups are known to the name converter
 	Refuse              string
 	NoCompress          bool
 	LogTransfers        bool
@@ -83,7 +88,7 @@ type module struct {
 	strict                         bool
 	maxConnections                 int
 	lockFile                       string
-	early, pre, post               string
+	early, pre, post, converter    string
 	chrootWished                   conf.Tri
 }
 
@@ -99,6 +104,7 @@ func newModule(s *conf.Section, env conf.Env) *module {
 		OpenNoatime: s.Tri(conf.OpenNoatime), Timeout: max(s.Int(conf.Timeout), 0), MaxVerbosity: s.Int(conf.MaxVerbosity),
 		Incoming: text(conf.IncomingChmod), Outgoing: text(conf.OutgoingChmod),
 		Refuse: text(conf.RefuseOptions), NoCompress: slices.Contains(strings.Fields(text(conf.DontCompress)), "*"),
+		Charset: text(conf.Charset), Readable: s.Bool(conf.IgnoreNonreadable),
 		LogTransfers: s.Bool(conf.TransferLogging), LogFormat: s.Raw(conf.LogFormat),
 	}
 	m.authUsers, m.authDigest = text(conf.AuthUsers), text(conf.AuthDigest)
@@ -120,6 +126,11 @@ func (m *module) settle() error {
 	m.TempDir = text(conf.TempDir)
 	m.LogFormat = conf.Expand(m.LogFormat, m.env)
 	m.early, m.pre, m.post = m.section.Raw(conf.EarlyExec), m.section.Raw(conf.PreXferExec), m.section.Raw(conf.PostXferExec)
+	m.converter = m.section.Raw(conf.NameConverter)
+	m.Converted = m.converter != ""
+	if m.Charset != "" && !session.KnownCharset(m.Charset) {
+		return refused("charset", "unknown charset", "module %s: charset %q is not known", m.Name, m.Charset)
+	}
 	for _, r := range []struct {
 		kind  RuleKind
 		param conf.Param
@@ -130,7 +141,7 @@ func (m *module) settle() error {
 	}
 	m.Files = map[string][]byte{}
 	if _, err := m.guard(func(name string) ([]byte, error) {
-		data, err := os.ReadFile(name)
+		data, err := jail(m.Jail).readFile(name, maxFilterFile)
 		if err == nil {
 			m.Files[name] = data
 		}
@@ -140,6 +151,9 @@ func (m *module) settle() error {
 	}
 	return nil
 }
+
+// maxFilterFile bounds a file of a module's filter, in bytes.
+const maxFilterFile = 16 << 20
 
 // identify finds out who the transfer runs as.
 func (m *module) identify(uid, gid string) error {

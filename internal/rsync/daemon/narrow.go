@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -36,9 +38,9 @@ const (
 )
 
 // narrow takes from the calling thread, and all that it starts, new privileges
-// and everything of the file system but dir and what a program needs to run. A
-// kernel without Landlock leaves the rest to the identity and the chroot.
-func narrow(dir string) error {
+// and everything of the file system but dir and what a program needs to run; in
+// a jail dir lies there, and users are looked up there. A kernel without Landlock leaves the rest to the identity and the chroot.
+func narrow(jail, dir string) error {
 	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 		return fmt.Errorf("no_new_privs: %w", err)
 	}
@@ -58,16 +60,22 @@ func narrow(dir string) error {
 		return fmt.Errorf("landlock: %w", errno)
 	}
 	defer unix.Close(int(set))
-	if err := allow(int(set), dir, attr.Handled_access_fs); err != nil {
+	if err := allow(int(set), path.Join("/", jail, dir), attr.Handled_access_fs); err != nil {
 		return err
 	}
 	program, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return err
 	}
-	for _, name := range append(needed, strings.TrimSuffix(program, " (deleted)")) {
+	names := append(slices.Clone(needed), strings.TrimSuffix(program, " (deleted)"))
+	if jail != "" {
+		for _, name := range needed {
+			names = append(names, path.Join(jail, name))
+		}
+	}
+	for _, name := range names {
 		rights := uint64(reading)
-		if name == os.DevNull {
+		if strings.HasSuffix(name, os.DevNull) {
 			rights = unix.LANDLOCK_ACCESS_FS_READ_FILE | unix.LANDLOCK_ACCESS_FS_WRITE_FILE
 		}
 		if err := allow(int(set), name, rights); err != nil {

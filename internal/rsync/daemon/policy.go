@@ -21,7 +21,9 @@ func (m *Module) impose(opt *option.Set) {
 	opt.InsecureLinks = m.InsecureLinks
 	opt.LogFile, opt.LogFormat, opt.ConfineRoot, opt.CopyAs, opt.PasswordFile = "", "", "", "", ""
 	opt.WriteBatch, opt.ReadBatch = "", ""
-	opt.Iconv = ""
+	if opt.Iconv != "" && opt.Iconv != "-" {
+		opt.Iconv = m.Charset
+	}
 	opt.NumericIDs = opt.NumericIDs || m.NumericIDs
 	opt.IgnoreErrors = opt.IgnoreErrors || m.IgnoreErrors
 	if m.OpenNoatime != conf.Unset {

@@ -97,11 +97,14 @@ func names(o *option.Option) []string {
 	return slices.Concat([]string{key(o)}, o.Alias, o.Off)
 }
 
-// check looks for a refused option among a server's words. sends says that the
-// daemon is the sender.
-func (r refusals) check(words []string, sends bool) error {
+// check looks for a refused option among a server's words, and in what was made
+// of them: whoever has to use --iconv is refused without.
+func (r refusals) check(words []string, opt *option.Set) error {
+	if r["no-iconv"] && (opt.Iconv == "" || opt.Iconv == "-") {
+		return failuref(exitUnsupported, "rsync: The server is configured to refuse --no-iconv")
+	}
 	for _, used := range usedOptions(words) {
-		if r.refuses(used.name, sends) {
+		if r.refuses(used.name, opt.Sender) {
 			return failuref(exitUnsupported, "rsync: The server is configured to refuse --%s", used.shown())
 		}
 	}

@@ -14,11 +14,16 @@ import (
 	"testing"
 	"time"
 
+	face "lockstep/internal/cli/rsync"
 	"lockstep/internal/rsync/daemon"
 )
 
-// TestMain lets the processes of transfers be this program.
+// TestMain lets the processes of transfers be this program, and what is called
+// rsync.
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "rsync" {
+		os.Exit(face.Main(os.Args[0], os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
 	if code, started := daemon.Work(); started {
 		os.Exit(code)
 	}

@@ -248,9 +248,13 @@ func TestATransferEndsBeforeTheDaemonDoes(t *testing.T) {
 	if _, err := io.ReadAll(waiting); err != nil && !strings.Contains(err.Error(), "reset") {
 		t.Errorf("who had not said anything: %v", err)
 	}
-	if _, err := net.Dial("tcp", w.address()); err == nil {
-		t.Error("it still accepts connections")
-	}
+	eventually(t, "it accepts no more connections", func() bool {
+		c, err := net.Dial("tcp", w.address())
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
 	select {
 	case <-ended:
 		t.Fatal("it ended before the transfer")
@@ -266,9 +270,9 @@ func TestATransferEndsBeforeTheDaemonDoes(t *testing.T) {
 
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	w := build(t, "mkdir mod; echo a:b > loose; chmod 644 loose",
-		"stric mode = yes\nuse chroot = no\n[good]\npath = DIR/mod\nignore errors\n[gone]\npath = DIR/gone\n[open]\npath = DIR/mod\nread only = no\n[loose]\npath = DIR/mod\nauth users = a\nsecrets file = DIR/loose\n")
+		"stric mode = yes\nuse chroot = no\n[good]\npath = DIR/mod\nignore errors\n[gone]\npath = DIR/gone\n[open]\npath = DIR/mod\nread only = no\n[loose]\npath = DIR/mod\nauth users = a\nsecrets file = DIR/loose\n[set]\npath = DIR/mod\ncharset = nonsense\n")
 	modules, findings, err := daemon.Check(filepath.Join(w.dir, "rsyncd.conf"), nil)
-	if err != nil || len(modules) != 4 {
+	if err != nil || len(modules) != 5 {
 		t.Fatalf("%d modules, %v", len(modules), err)
 	}
 	var all strings.Builder
@@ -280,6 +284,7 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		`7 false Ignoring badly formed line in config file: ignore errors [write "ignore errors = yes" if that is meant]`,
 		"9 true module gone: " + w.dir + "/gone is no directory [mkdir -p " + w.dir + "/gone]",
 		"12 false module open: it can be written to without a password",
+		`19 true module set: module set: charset "nonsense" is not known`,
 		"16 true module loose: secrets file must not be other-accessible",
 	} {
 		if !strings.Contains(all.String(), want) {
@@ -288,5 +293,16 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 	}
 	if _, _, err := daemon.Check(filepath.Join(w.dir, "none"), nil); err == nil {
 		t.Error("a file that is not there is right")
+	}
+}
+
+func TestANameConverterThatFailsEndsTheTransfer(t *testing.T) {
+	rsync(t)
+	w := build(t, stuff, owner()+modules).serve()
+	if got := w.run("rsync -a URL/converter/ out/"); !strings.HasSuffix(got, "-> 12\n") && !strings.HasSuffix(got, "-> 10\n") {
+		t.Errorf("the client says %s", got)
+	}
+	if log := w.read("log"); !strings.Contains(log, "Connection to name-converter failed.") {
+		t.Errorf("the log does not say why:\n%s", log)
 	}
 }

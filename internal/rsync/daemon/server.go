@@ -24,6 +24,10 @@ type Options struct {
 	Params  []string // of --dparam
 	LogFile string   // overrides those of the configuration
 	BwLimit int64    // bytes a second of each transfer; 0 is none
+
+	// LogFormat takes the place of those in the configuration and turns the log
+	// of transfers on, an empty one off; nil leaves both.
+	LogFormat *string
 }
 
 // DefaultConfig is where the configuration lies if nobody says.
@@ -117,7 +121,7 @@ func (s *Server) journal(c *conf.Config, id int) *journal {
 	if file == "" {
 		file = c.Global.Text(conf.LogFile, s.environ)
 	}
-	return openJournal(file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), id)
+	return openJournal("", file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), id)
 }
 
 // complain logs the problems of a configuration, once for as long as they are

@@ -34,7 +34,7 @@ func (s *Start) Run(ctx, transfers context.Context) error {
 	if err != nil {
 		return err
 	}
-	listeners, err := s.listen(c)
+	listeners, err := s.listen(c, log.Line)
 	if err != nil {
 		log.Line(err.Error())
 		return err
@@ -60,7 +60,7 @@ func (s *Start) Run(ctx, transfers context.Context) error {
 }
 
 // listen opens the listeners, or takes those that systemd opened.
-func (s *Start) listen(c *conf.Config) ([]net.Listener, error) {
+func (s *Start) listen(c *conf.Config, warn func(string)) ([]net.Listener, error) {
 	secret, err := s.TLS.server(s.Server)
 	if err != nil {
 		return nil, err
@@ -74,13 +74,13 @@ func (s *Start) listen(c *conf.Config) ([]net.Listener, error) {
 	}
 	var listeners []net.Listener
 	if !s.TLS.Only {
-		if listeners, err = Listen(c, s.Endpoint); err != nil || secret == nil {
+		if listeners, err = Listen(c, s.Endpoint, warn); err != nil || secret == nil {
 			return listeners, err
 		}
 	}
 	e := s.Endpoint
 	e.Port = cmp.Or(s.TLS.Port, DefaultTLSPort)
-	more, err := Listen(c, e)
+	more, err := Listen(c, e, warn)
 	if err != nil {
 		for _, l := range listeners {
 			l.Close()

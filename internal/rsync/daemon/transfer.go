@@ -39,9 +39,15 @@ type transfer struct {
 	client Client
 	log    *journal
 	env    func(string) string
-	// before is called when the request is known, and may refuse it; nil is
-	// nothing.
-	before func(*request) error
+	judge  authority
+}
+
+// authority decides about the request once it is known, and knows users and
+// groups.
+type authority interface {
+	wanted() bool // whether requests have to be shown
+	admit(*request) error
+	lookup(question string) (string, error)
 }
 
 // outcome is how a transfer ended.
@@ -78,6 +84,11 @@ func (t *transfer) run(ctx context.Context) outcome {
 		return outcome{Code: exitSyntax}
 	}
 	_ = t.conn.SetDeadline(time.Time{})
+	if secluded && t.module.Charset != "" && q.converted() {
+		for i, word := range q.words {
+			q.words[i] = session.LocalText(t.module.Charset, word)
+		}
+	}
 	q.resolve(t.module.Name, secluded, place, guard.ScopeAt(filter.Place{}))
 	return t.serve(ctx, &q, guard, place)
 }
@@ -95,7 +106,7 @@ func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, p
 	m := t.module
 	opt, refusal := q.parse(t.env)
 	if refusal == nil {
-		refusal = newRefusals(m.Refuse, false).check(q.words, opt.Sender)
+		refusal = newRefusals(m.Refuse, m.Charset != "").check(q.words, opt)
 	}
 	m.impose(opt)
 	way := "to"
@@ -103,8 +114,8 @@ func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, p
 		way = "on"
 	}
 	t.log.linef("rsync %s %s from %s", way, q.text, t.client.from())
-	if t.before != nil {
-		if err := t.before(q); err != nil && refusal == nil {
+	if t.judge.wanted() {
+		if err := t.judge.admit(q); err != nil && refusal == nil {
 			refusal = err
 		}
 	}
@@ -115,15 +126,20 @@ func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, p
 		Address: t.client.Address, Host: t.client.Host, User: t.client.User, Module: m.Name, Path: m.Path,
 	})
 	if !opt.Sender && refusal == nil {
-		t.log.Line("receiving file list")
 		talk.below = func() string { return destination(place, opt.Args) }
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	host := &session.Host{
+		Protocol: t.client.Protocol, Refused: refusal, Module: m.Name, Dir: m.Dir, Munge: m.Munge,
+		Guard: guard, Readable: m.Readable, Timeout: m.Timeout, Log: talk,
+	}
+	if m.Converted {
+		host.Names = &directory{ask: t.judge.lookup, fail: cancel}
 	}
 	server := &session.Server{
 		Opt: opt, Words: q.words, In: t.conn, Out: t.conn, Getenv: t.env,
-		Host: &session.Host{
-			Protocol: t.client.Protocol, Refused: refusal, Module: m.Name, Dir: m.Dir, Munge: m.Munge,
-			Guard: guard, Timeout: m.Timeout, Log: talk,
-		},
+		Host: host,
 	}
 	stats, err := server.Run(ctx)
 	code := session.ExitCode(err)

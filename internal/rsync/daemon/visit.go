@@ -33,13 +33,24 @@ type visit struct {
 // host is the peer's name as the global part of the configuration wants it.
 func (v *visit) host() string { return v.peer.host(v.config.Global.Bool(conf.ReverseLookup)) }
 
+// jail is where the files of the configuration are.
+func (v *visit) jail() jail {
+	return jail(v.config.Global.Text(conf.DaemonChroot, v.server.environ))
+}
+
+// named reports whether a peer's name may be known to a module: what the global
+// part has looked up is known to all.
+func (v *visit) named(m *module) bool {
+	return v.config.Global.Bool(conf.ReverseLookup) || m.section.Bool(conf.ReverseLookup)
+}
+
 // motd is what every client is shown, with the empty line that ends it.
 func (v *visit) motd() string {
 	name := v.config.Global.Text(conf.MotdFile, v.server.environ)
 	if name == "" {
 		return ""
 	}
-	data, err := conf.Disk{}.ReadFile(name, maxMotd)
+	data, err := v.jail().readFile(name, maxMotd)
 	if err != nil || len(data) == 0 {
 		return ""
 	}
@@ -129,6 +140,7 @@ func (v *visit) serve(ctx context.Context) error {
 		return v.unknown(name, "unknown module '%s' tried from %s (%s)", name)
 	}
 	m := newModule(section, v.environ(name))
+	m.Jail = string(v.jail())
 	if err := v.admit(m); err != nil {
 		return err
 	}
@@ -167,7 +179,7 @@ func (v *visit) unknown(name, logged string, words ...any) error {
 func (v *visit) admit(m *module) error {
 	a := access{
 		allow: m.section.Text(conf.HostsAllow, m.env), deny: m.section.Text(conf.HostsDeny, m.env),
-		reverse: m.section.Bool(conf.ReverseLookup), forward: m.section.Bool(conf.ForwardLookup),
+		reverse: v.named(m), forward: m.section.Bool(conf.ForwardLookup),
 		warn: v.log.Line,
 	}
 	host := v.peer.host(a.reverse)
@@ -190,7 +202,7 @@ func (v *visit) claim(m *module) (*claim, error) {
 		return nil, nil
 	}
 	if n > 0 {
-		c, err := claimSlot(m.lockFile, n)
+		c, err := claimSlot(v.jail(), m.lockFile, n)
 		if err == nil {
 			return c, nil
 		}
@@ -214,7 +226,7 @@ func (v *visit) openLog(m *module) {
 		return
 	}
 	old := v.log
-	v.log = openJournal(m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.id)
+	v.log = openJournal(v.jail(), m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.id)
 	old.close()
 }
 
@@ -248,6 +260,9 @@ func (v *visit) start(ctx context.Context, m *module) error {
 		return err
 	}
 	m.BwLimit = v.server.options.BwLimit
+	if format := v.server.options.LogFormat; format != nil {
+		m.LogFormat, m.LogTransfers = *format, *format != ""
+	}
 	vars := v.variables(m.Name, m.Path)
 	h := &hooks{module: m, vars: vars, env: func(name string) (string, bool) {
 		if name == "RSYNC_MODULE_PATH" {
@@ -269,22 +284,20 @@ func (v *visit) start(ctx context.Context, m *module) error {
 	if err := h.early(ctx, v.early); err != nil {
 		return refused("hook", "early exec failed", "early exec failed: %v", err)
 	}
-	client := Client{Address: v.peer.address(), Host: v.peer.host(m.section.Bool(conf.ReverseLookup)), User: v.user, Protocol: v.greeting.protocol}
-	before := func(q *request) error { return h.pre(ctx, q) }
-	if m.pre == "" {
-		before = nil
-	}
+	client := Client{Address: v.peer.address(), Host: v.peer.host(v.named(m)), User: v.user, Protocol: v.greeting.protocol}
 	var err error
-	if m.Identity != nil || m.Chroot != "" {
-		done, err = v.apart(ctx, &m.Module, client, before)
+	judge := h.judge(ctx)
+	defer judge.close()
+	if m.Identity != nil || m.Chroot != "" || m.Jail != "" {
+		done, err = v.apart(ctx, &m.Module, client, judge)
 	} else {
-		done, err = v.here(ctx, &m.Module, client, before)
+		done, err = v.here(ctx, &m.Module, client, judge)
 	}
 	return err
 }
 
 // here runs the transfer in this process.
-func (v *visit) here(ctx context.Context, m *Module, client Client, before func(*request) error) (outcome, error) {
+func (v *visit) here(ctx context.Context, m *Module, client Client, judge *judge) (outcome, error) {
 	if err := m.opens(); err != nil {
 		return outcome{Code: exitStart}, refused("path", "chdir failed", "rsync: [Receiver] chdir %s failed: %v", m.Dir, err)
 	}
@@ -294,6 +307,6 @@ func (v *visit) here(ctx context.Context, m *Module, client Client, before func(
 	if err := v.conn.say("@RSYNCD: OK\n"); err != nil {
 		return outcome{Code: exitSocket}, err
 	}
-	t := &transfer{conn: v.conn, module: m, client: client, log: v.log, env: os.Getenv, before: before}
+	t := &transfer{conn: v.conn, module: m, client: client, log: v.log, env: os.Getenv, judge: judge}
 	return t.run(ctx), nil
 }

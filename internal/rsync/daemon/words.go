@@ -163,6 +163,16 @@ func (q *request) resolve(module string, secluded bool, place *walk.Place, guard
 	q.words = resolved
 }
 
+// converted reports whether the client converts names (--iconv).
+func (q *request) converted() bool {
+	for _, word := range q.words[:split(q.words)] {
+		if strings.HasPrefix(word, "--iconv=") {
+			return true
+		}
+	}
+	return false
+}
+
 // inModule cuts the module's name off a path.
 func inModule(path, module string) string {
 	rest, ok := strings.CutPrefix(path, module)
@@ -311,6 +321,9 @@ func bare(words []string) *option.Set {
 	for _, word := range words[:split(words)] {
 		if word == "--sender" {
 			opt.Sender = true
+		}
+		if name, ok := strings.CutPrefix(word, "--files-from="); ok {
+			opt.FilesFrom = name
 		}
 		if letters, info, ok := strings.Cut(word, "e."); ok && strings.HasPrefix(letters, "-") && !strings.HasPrefix(letters, "--") {
 			opt.ClientInfo = "." + info

@@ -196,3 +196,32 @@ func TestHooksRefuseWhatAShellWouldTouch(t *testing.T) {
 		}
 	}
 }
+
+// What a module's filter hides cannot be named by an option, wherever a relative
+// name begins.
+func TestHiddenDirectoriesCannotBeNamed(t *testing.T) {
+	rsync(t)
+	w := build(t, stuff+"mkdir -p mod/sub/deep/hid mod/hid", owner()+"munge symlinks = no\n[mod]\npath = DIR/mod\nread only = no\nexclude = /hid /sub/deep/hid\n").serve()
+	before := w.tree("mod/hid") + w.tree("mod/sub/deep/hid")
+	for _, o := range []string{"--backup-dir", "--temp-dir", "--partial-dir", "--link-dest", "--copy-dest", "--compare-dest"} {
+		for command, refused := range map[string]bool{
+			"../hid src/ URL/mod/sub/":     true,
+			"hid src/ URL/mod/":            true,
+			"deep/hid/x src/ URL/mod/sub/": true,
+			"../deep src/ URL/mod/deep/":   false,
+		} {
+			if got := w.run("rsync -a " + o + "=" + command); strings.Contains(got, "rejected by the server") != refused {
+				t.Errorf("%s=%s: %s", o, command, got)
+			}
+		}
+	}
+	for name, got := range map[string]string{"a list": w.run("echo one > mod/hid/list; rsync -a --files-from=:/hid/list URL/mod/ out/; rm mod/hid/list; ls out"),
+		"a partial directory below": w.run("head -c 2000000 /dev/urandom > src/deep/big; rsync -r --bwlimit=500 --partial-dir=hid src/ URL/mod/sub/ & sleep 0.5; kill $!; rm src/deep/big")} {
+		if strings.Contains(got, "\none\n") || name == "a list" && !strings.Contains(got, "failed to open files-from") {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+	if after := w.tree("mod/hid") + w.tree("mod/sub/deep/hid"); after != before {
+		t.Errorf("what is hidden was\n%s\nand is\n%s", before, after)
+	}
+}

@@ -1,6 +1,7 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -40,12 +41,13 @@ type Task struct {
 
 // Report is a message of such a process to its daemon.
 type Report struct {
-	Words []string // of a request, if it is to be judged
-	Text  string   // the same for logs
-	Done  *outcome // the last message
+	Words    []string // of a request, if it is to be judged
+	Text     string   // the same for logs
+	Question string   // for the name converter, if there is one
+	Done     *outcome // the last message
 }
 
-// Judgement is the answer to a request.
+// Judgement is the answer to a request, or to a question.
 type Judgement struct {
 	Code int // 0 lets it pass
 	Text string
@@ -55,7 +57,7 @@ type Judgement struct {
 const maxReports = 64 << 20
 
 // apart runs the transfer in a process of its own.
-func (v *visit) apart(ctx context.Context, m *Module, client Client, before func(*request) error) (outcome, error) {
+func (v *visit) apart(ctx context.Context, m *Module, client Client, judge *judge) (outcome, error) {
 	failed := outcome{Code: exitStart}
 	early := v.conn.buffered()
 	child, control, err := v.spawn(ctx, m)
@@ -70,11 +72,11 @@ func (v *visit) apart(ctx context.Context, m *Module, client Client, before func
 	}
 	stop := context.AfterFunc(ctx, func() { _ = child.Process.Signal(syscall.SIGTERM) })
 	defer stop()
-	task := Task{Module: m, Client: client, Log: v.log.LogTo, HasLog: v.log.file != nil, Before: before != nil, Early: early}
+	task := Task{Module: m, Client: client, Log: v.log.LogTo, HasLog: v.log.file != nil, Before: judge.wanted(), Early: early}
 	err = json.NewEncoder(control).Encode(&task)
 	done := failed
 	if err == nil {
-		done, err = v.attend(control, before)
+		done, err = attend(control, judge)
 	}
 	control.Close()
 	if e := child.Wait(); e != nil && err == nil {
@@ -91,7 +93,7 @@ func (v *visit) apart(ctx context.Context, m *Module, client Client, before func
 }
 
 // attend listens to the process of a transfer until it has ended.
-func (v *visit) attend(control *net.UnixConn, before func(*request) error) (outcome, error) {
+func attend(control *net.UnixConn, judge *judge) (outcome, error) {
 	reports := json.NewDecoder(io.LimitReader(control, maxReports))
 	done := outcome{Code: -1}
 	for {
@@ -103,11 +105,17 @@ func (v *visit) attend(control *net.UnixConn, before func(*request) error) (outc
 		case r.Done != nil:
 			done = *r.Done
 			return done, nil
-		case before == nil:
+		case !judge.wanted():
 			return done, errors.New("a request that nobody asked for")
 		}
 		var j Judgement
-		if err := before(&request{words: r.Words, text: r.Text}); err != nil {
+		var err error
+		if r.Question != "" {
+			j.Text, err = judge.lookup(r.Question)
+		} else {
+			err = judge.admit(&request{words: r.Words, text: r.Text})
+		}
+		if err != nil {
 			j = Judgement{Code: session.ExitCode(err), Text: err.Error()}
 		}
 		if err := json.NewEncoder(control).Encode(&j); err != nil {
@@ -138,11 +146,7 @@ func (v *visit) spawn(ctx context.Context, m *Module) (*exec.Cmd, *net.UnixConn,
 	if v.log.file != nil {
 		cmd.ExtraFiles = append(cmd.ExtraFiles, v.log.file)
 	}
-	outer := m.Chroot
-	if outer == "" {
-		outer = m.Dir
-	}
-	if err := startNarrowed(cmd, outer); err != nil {
+	if err := startNarrowed(cmd, m.Jail, cmp.Or(m.Chroot, m.Dir)); err != nil {
 		mine.Close()
 		return nil, nil, err
 	}
@@ -152,11 +156,11 @@ func (v *visit) spawn(ctx context.Context, m *Module) (*exec.Cmd, *net.UnixConn,
 
 // startNarrowed starts a command from a thread that has given up what the
 // command is not to have. The thread ends with it: nothing gives it back.
-func startNarrowed(cmd *exec.Cmd, dir string) error {
+func startNarrowed(cmd *exec.Cmd, jail, dir string) error {
 	started := make(chan error)
 	go func() {
 		runtime.LockOSThread()
-		err := narrow(dir)
+		err := narrow(jail, dir)
 		if err == nil {
 			err = cmd.Start()
 		}
@@ -305,10 +309,7 @@ func (w *worker) run(ctx context.Context) outcome {
 	if err := w.conn.say("@RSYNCD: OK\n"); err != nil {
 		return outcome{Code: exitSocket}
 	}
-	t := &transfer{conn: w.conn, module: w.Module, client: w.Client, log: w.log, env: os.Getenv}
-	if w.Before {
-		t.before = w.ask
-	}
+	t := &transfer{conn: w.conn, module: w.Module, client: w.Client, log: w.log, env: os.Getenv, judge: w}
 	return t.run(ctx)
 }
 
@@ -316,9 +317,12 @@ func (w *worker) run(ctx context.Context) outcome {
 // client hears of a failure.
 func (w *worker) become() (told string, err error) {
 	m := w.Module
-	if m.Chroot != "" {
-		if err := syscall.Chroot(m.Chroot); err != nil {
-			return "chroot failed", fmt.Errorf("rsync: [Receiver] chroot(%q) failed: %s", m.Chroot, strerror(err))
+	for _, root := range []string{m.Jail, m.Chroot} {
+		if root == "" {
+			continue
+		}
+		if err := syscall.Chroot(root); err != nil {
+			return "chroot failed", fmt.Errorf("rsync: [Receiver] chroot(%q) failed: %s", root, strerror(err))
 		}
 		if err := os.Chdir("/"); err != nil {
 			return "chdir failed", fmt.Errorf("rsync: [Receiver] chdir / failed: %s", strerror(err))
@@ -356,17 +360,28 @@ func (id *Identity) assume() (told string, err error) {
 	return "", nil
 }
 
-// ask has the daemon judge a request.
-func (w *worker) ask(q *request) error {
-	if err := json.NewEncoder(w.control).Encode(&Report{Words: q.words, Text: q.text}); err != nil {
-		return err
+// wanted implements authority.
+func (w *worker) wanted() bool { return w.Before }
+
+// admit has the daemon judge a request.
+func (w *worker) admit(q *request) error {
+	_, err := w.ask(&Report{Words: q.words, Text: q.text})
+	return err
+}
+
+// lookup has the daemon ask the name converter.
+func (w *worker) lookup(question string) (string, error) { return w.ask(&Report{Question: question}) }
+
+func (w *worker) ask(r *Report) (string, error) {
+	if err := json.NewEncoder(w.control).Encode(r); err != nil {
+		return "", err
 	}
 	var j Judgement
 	if err := w.reports.Decode(&j); err != nil {
-		return err
+		return "", err
 	}
 	if j.Code != 0 {
-		return failure{j.Code, j.Text}
+		return "", failure{j.Code, j.Text}
 	}
-	return nil
+	return j.Text, nil
 }

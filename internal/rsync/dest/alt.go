@@ -85,14 +85,18 @@ func (o *opener) openAlts() {
 	for _, name := range list {
 		dir := o.dirOf(name, apply.Options{KeepModes: true})
 		d.alts = append(d.alts, &alternate{name: name, root: dir.root})
+		full := dir.full
+		if d.p.Module != nil {
+			full = d.shown(name)
+		}
 		switch {
 		case dir.err == nil, d.root == nil && !strings.HasPrefix(name, "/"):
 		case errors.As(dir.err, new(walk.UntrustedLink)):
 			d.refusal(dir.err)
 		case errnoOf(dir.err) == syscall.ENOTDIR:
-			d.say(wire.CodeWarning, "%s arg is not a dir: %s", option, dir.full)
+			d.say(wire.CodeWarning, "%s arg is not a dir: %s", option, full)
 		default:
-			d.say(wire.CodeWarning, "%s arg does not exist: %s", option, dir.full)
+			d.say(wire.CodeWarning, "%s arg does not exist: %s", option, full)
 		}
 	}
 }

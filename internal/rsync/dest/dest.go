@@ -37,6 +37,10 @@ type Module struct {
 	Dir   string // absolute; all names start there, and none leads out
 	Munge bool   // symlinks are munged
 	Tame  bool   // else, their targets are cut where they would lead out
+
+	// Hidden has the module's own filter, by names from its top: what it hides
+	// cannot be named by an option. nil hides nothing.
+	Hidden func(p tree.Path, isDir bool) bool
 }
 
 // Dest is the destination of one transfer, as one of the roles sees it.

@@ -14,10 +14,11 @@ import (
 
 // Exit codes of rsync (rsync-transfer 5.1).
 const (
-	exitSyntax   = 1
-	exitProtocol = 2
-	exitSelect   = 3
-	exitFile     = 11
+	exitSyntax      = 1
+	exitProtocol    = 2
+	exitSelect      = 3
+	exitUnsupported = 4
+	exitFile        = 11
 )
 
 // Error is trouble that ends the run, in rsync's words.
@@ -108,6 +109,9 @@ func (d *Dest) FullName(p tree.Path) string {
 // quoted is an absolute name as FullName gives it.
 func (d *Dest) quoted(name string) string {
 	if m := d.p.Module; m != nil {
+		if m.Dir != "/" && d.dir == "/" { // in a chroot they begin at its root
+			name = strings.TrimPrefix(name, "/")
+		}
 		return `"` + name + `" (in ` + m.Name + ")"
 	}
 	return `"` + name + `"`

@@ -169,6 +169,14 @@ func (d *Dest) Names(p tree.Path, into []walk.Name) ([]walk.Name, error) {
 	return names, err
 }
 
+// Readable is Names without what this process may not read.
+func (d *Dest) Readable(p tree.Path, names []walk.Name) ([]walk.Name, error) {
+	if d.root == nil || len(names) == 0 {
+		return names, nil
+	}
+	return d.root.Reader().Readable(p, names)
+}
+
 // Folder is a directory of the destination whose handle is held for looking at
 // many of its entries. It may be used from any goroutine.
 type Folder struct {

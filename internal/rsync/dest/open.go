@@ -97,8 +97,11 @@ func within(r *walk.Root) (*walk.Root, error) {
 // fatal is an error that ends the run. The name of what failed is the argument
 // as it was given.
 func (o *opener) fatal(code int, call, name string, err error) error {
-	if o.module == nil {
+	switch m := o.d.p.Module; {
+	case m == nil:
 		name = o.full(name)
+	case m.Dir == "/" && !strings.HasPrefix(name, "/"):
+		name = "/" + name
 	}
 	o.d.refusal(err)
 	return &Error{Code: code, Text: message(opening, fmt.Sprintf("%s %s failed", call, o.d.quoted(name)), err), Err: err}
@@ -254,6 +257,9 @@ func (o *opener) options() error {
 	if d.root != nil {
 		o.base = d.root.Reader()
 	}
+	if err := o.judgeNames(); err != nil {
+		return err
+	}
 	if d.opt.TempDir != "" {
 		d.scratch = o.dirOf(d.opt.TempDir, apply.Options{Temp: scratchTemp, KeepModes: true})
 		if err := o.checkScratch(); err != nil {
@@ -278,5 +284,5 @@ func (o *opener) checkScratch() error {
 	default:
 		return nil
 	}
-	return &Error{Code: exitSyntax, Text: fmt.Sprintf("The temp-dir %s: %s", what, o.d.opt.TempDir), Err: o.d.scratch.err}
+	return &Error{Code: exitSyntax, Text: fmt.Sprintf("The temp-dir %s: %s", what, o.d.shown(o.d.opt.TempDir)), Err: o.d.scratch.err}
 }

@@ -73,7 +73,7 @@ func TestModules(t *testing.T) {
 			if len(entries) != 2 || len(left) != 0 || err != nil {
 				t.Errorf("outside of the module: %v, %v, %v", entries, left, err)
 			}
-			if want := `"/f" (in mod)`; c.want == "m/f" && d.FullName("f") != want {
+			if want := `"f" (in mod)`; c.want == "m/f" && d.FullName("f") != want {
 				t.Errorf("it is called %s, not %s", d.FullName("f"), want)
 			}
 		})

@@ -57,6 +57,14 @@ func (n *names) full(name string) string {
 	return join(n.dir, name)
 }
 
+// shown is the name of an option's directory as messages have it.
+func (d *Dest) shown(name string) string {
+	if m := d.p.Module; m != nil && m.Dir != "/" && strings.HasPrefix(name, "/") {
+		return m.Dir + name
+	}
+	return name
+}
+
 // maxLinks bounds how many symlinks one name leads through.
 const maxLinks = 40
 
@@ -178,4 +186,42 @@ func (n *names) dirOf(name string, opts apply.Options) operatorDir {
 	}
 	o.err = err
 	return o
+}
+
+// judgeNames refuses directories of options that a daemon module's filter hides.
+// The exit codes are rsync's; rsync takes a relative --backup-dir and --temp-dir
+// from the module's top here, and does not look at the other relative ones.
+func (o *opener) judgeNames() error {
+	if o.d.p.Module == nil || o.d.p.Module.Hidden == nil {
+		return nil
+	}
+	opt := o.d.opt
+	for _, name := range []string{opt.BackupDir, opt.TempDir} {
+		if name != "" && (o.hidden(o.inModule(name)) || o.hidden(tree.Path(path.Clean("/" + name)[1:]))) {
+			return &Error{Code: exitUnsupported, Text: "rsync: " + rejected}
+		}
+	}
+	for _, list := range [][]string{{opt.PartialDir}, opt.LinkDest, opt.CompareDest, opt.CopyDest} {
+		for _, name := range list {
+			if name != "" && o.hidden(o.inModule(name)) {
+				return &Error{Code: exitSyntax, Text: rejected}
+			}
+		}
+	}
+	return nil
+}
+
+const rejected = "Your options have been rejected by the server."
+
+// hidden reports whether the module's filter hides a name from its top, or a
+// directory that leads there.
+func (o *opener) hidden(p tree.Path) bool { return o.d.p.Module.hides(p) }
+
+func (m *Module) hides(p tree.Path) bool {
+	for ; !p.IsRoot(); p = p.Parent() {
+		if m.Hidden(p, true) {
+			return true
+		}
+	}
+	return false
 }

@@ -48,6 +48,9 @@ func (d *Dest) partialPlace(f *flist.File) (root *apply.Root, p tree.Path) {
 	if err != nil {
 		return nil, ""
 	}
+	if m := d.p.Module; m != nil && m.Hidden != nil && m.hides(d.names.inModule(string(dir))) {
+		return nil, "" // a rule that is anchored deeper than the destination
+	}
 	return d.root, dir.Join(p.Base())
 }
 

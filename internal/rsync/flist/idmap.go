@@ -2,7 +2,6 @@ package flist
 
 import (
 	"fmt"
-	"os/user"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,9 @@ type IDOptions struct {
 	UserMap, GroupMap string // as --usermap and --groupmap take them; "" is none
 	Numeric           bool   // --numeric-ids, or a daemon's: names don't count
 	Super             bool   // owners can be given away: only then are uids mapped
+
+	// Names knows the users and groups here; nil is the system.
+	Names Directory
 
 	// Warn hears of rules that are left out, since they lead to somebody unknown
 	// here. nil ignores it.
@@ -31,6 +33,7 @@ func (e MapError) Error() string { return string(e) }
 type IDMap struct {
 	users, groups  []idRule
 	numeric, super bool
+	names          Directory
 }
 
 // idRule is FROM:TO of a map.
@@ -47,12 +50,15 @@ func NewIDMap(o IDOptions) (*IDMap, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	m := &IDMap{numeric: o.Numeric, super: o.Super}
+	if o.Names == nil {
+		o.Names = system{}
+	}
+	m := &IDMap{numeric: o.Numeric, super: o.Super, names: o.Names}
 	var err error
-	if m.users, err = parseIDRules("--usermap", o.UserMap, lookupUser, o.Warn); err != nil {
+	if m.users, err = parseIDRules("--usermap", o.UserMap, m.names.UserID, o.Warn); err != nil {
 		return nil, err
 	}
-	m.groups, err = parseIDRules("--groupmap", o.GroupMap, lookupGroup, o.Warn)
+	m.groups, err = parseIDRules("--groupmap", o.GroupMap, m.names.GroupID, o.Warn)
 	return m, err
 }
 
@@ -165,7 +171,7 @@ func (m *IDMap) listed(id uint32, name string) uint32 {
 	if m == nil {
 		return id
 	}
-	return mapID(m.users, id, name, m.numeric, lookupUser)
+	return mapID(m.users, id, name, m.numeric, m.names.UserID)
 }
 
 // Group is the gid here of a sender's gid.
@@ -173,7 +179,7 @@ func (m *IDMap) Group(id uint32, name string) uint32 {
 	if m == nil {
 		return id
 	}
-	return mapID(m.groups, id, name, m.numeric, lookupGroup)
+	return mapID(m.groups, id, name, m.numeric, m.names.GroupID)
 }
 
 func mapID(rules []idRule, id uint32, name string, numeric bool, lookup func(string) (uint32, bool)) uint32 {
@@ -191,22 +197,4 @@ func mapID(rules []idRule, id uint32, name string, numeric bool, lookup func(str
 		}
 	}
 	return id
-}
-
-func lookupUser(name string) (uint32, bool) {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return 0, false
-	}
-	id, err := strconv.ParseUint(u.Uid, 10, 32)
-	return uint32(id), err == nil
-}
-
-func lookupGroup(name string) (uint32, bool) {
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, false
-	}
-	id, err := strconv.ParseUint(g.Gid, 10, 32)
-	return uint32(id), err == nil
 }

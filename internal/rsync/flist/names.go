@@ -9,46 +9,83 @@ import (
 // maxIDName is the longest user or group name that fits the wire, in bytes.
 const maxIDName = 255
 
-// Names turns ids into names through the system's user and group databases,
-// asking for each id once in its life. The zero value is ready; it may be used
-// from any goroutine.
+// Directory knows users and groups. It may be asked from any goroutine.
+type Directory interface {
+	User(uid uint32) string  // the name, "" if it has none
+	Group(gid uint32) string // the same of a group
+	UserID(name string) (uid uint32, ok bool)
+	GroupID(name string) (gid uint32, ok bool)
+}
+
+// system is the Directory of this machine.
+type system struct{}
+
+func (system) User(uid uint32) string {
+	u, err := user.LookupId(strconv.FormatUint(uint64(uid), 10))
+	if err != nil {
+		return ""
+	}
+	return u.Username
+}
+
+func (system) Group(gid uint32) string {
+	g, err := user.LookupGroupId(strconv.FormatUint(uint64(gid), 10))
+	if err != nil {
+		return ""
+	}
+	return g.Name
+}
+
+func (system) UserID(name string) (uint32, bool) {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(u.Uid, 10, 32)
+	return uint32(id), err == nil
+}
+
+func (system) GroupID(name string) (uint32, bool) {
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, false
+	}
+	id, err := strconv.ParseUint(g.Gid, 10, 32)
+	return uint32(id), err == nil
+}
+
+// Names turns ids into names, asking for each id once in its life. The zero
+// value is ready and asks the system; it may be used from any goroutine.
 type Names struct {
+	From Directory // nil is the system
+
 	mu            sync.Mutex
 	users, groups map[uint32]string
 }
 
 // User is the name of a uid, "" if it has none that can be sent.
-func (n *Names) User(uid uint32) string {
-	return n.lookup(&n.users, uid, func(id string) (string, error) {
-		u, err := user.LookupId(id)
-		if err != nil {
-			return "", err
-		}
-		return u.Username, nil
-	})
-}
+func (n *Names) User(uid uint32) string { return n.lookup(&n.users, uid, n.directory().User) }
 
 // Group is the name of a gid, "" if it has none that can be sent.
-func (n *Names) Group(gid uint32) string {
-	return n.lookup(&n.groups, gid, func(id string) (string, error) {
-		g, err := user.LookupGroupId(id)
-		if err != nil {
-			return "", err
-		}
-		return g.Name, nil
-	})
+func (n *Names) Group(gid uint32) string { return n.lookup(&n.groups, gid, n.directory().Group) }
+
+func (n *Names) directory() Directory {
+	if n.From == nil {
+		return system{}
+	}
+	return n.From
 }
 
 // lookup answers from the table or asks. A failed look-up is an id without a
 // name: the receiving side then keeps the number.
-func (n *Names) lookup(table *map[uint32]string, id uint32, ask func(string) (string, error)) string {
+func (n *Names) lookup(table *map[uint32]string, id uint32, ask func(uint32) string) string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if name, ok := (*table)[id]; ok {
 		return name
 	}
-	name, err := ask(strconv.FormatUint(uint64(id), 10))
-	if err != nil || len(name) > maxIDName {
+	name := ask(id)
+	if len(name) > maxIDName {
 		name = ""
 	}
 	if *table == nil {

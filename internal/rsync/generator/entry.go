@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/dest"
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
@@ -234,13 +235,19 @@ func (g *run) remove(p tree.Path, have tree.Meta, how dest.Removal) bool {
 	how.Keep = func(p tree.Path, dir bool) bool {
 		kept := g.sweep.pinned(g.p.Scope, p, dir, perish)
 		g.explain(p, dir, kept)
-		return kept || g.p.Refused != nil && g.p.Refused(p, dir)
+		return kept || g.p.Refused != nil && g.p.Refused(p, dir) || g.p.Readable && g.unseen(p, dir)
 	}
 	g.changed()
 	if have.Kind == tree.Dir {
 		g.scout.removals++
 	}
 	return g.did(g.d.Delete(p, have, how))
+}
+
+// unseen reports whether p cannot be read, and so does not count as there.
+func (g *run) unseen(p tree.Path, isDir bool) bool {
+	left, err := g.d.Readable(p.Parent(), []walk.Name{{Name: p.Base(), Dir: isDir}})
+	return err == nil && len(left) == 0
 }
 
 // makeRoom removes an item of another kind than what is to stand there. have is

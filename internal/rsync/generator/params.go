@@ -62,6 +62,9 @@ type Params struct {
 	// nil.
 	Refused func(p tree.Path, dir bool) bool
 
+	// Readable keeps what this process cannot read from being deleted.
+	Readable bool
+
 	// Batch is set for --read-batch. Nothing is signed then.
 	Batch Batch
 

@@ -70,6 +70,9 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	dir := g.d.Path(f)
 	names, err := g.d.Names(dir, g.sweep.names[:0])
 	g.sweep.names = names
+	if err == nil && g.p.Readable {
+		names, err = g.d.Readable(dir, names)
+	}
 	if err != nil {
 		g.unreadable(dir, err)
 		return

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/rsync/daemon/conf"
 	"lockstep/internal/rsync/option"
 )
 
@@ -242,7 +243,69 @@ func TestCoverageDocument(t *testing.T) {
 	if len(gaps) > 0 {
 		gapText = fmt.Sprintf("%d have none: %s.", len(gaps), strings.Join(gaps, ", "))
 	}
-	recorded(t, root+"/docs/coverage.md", fmt.Sprintf(coverageText, len(option.Table()), gapText, cell(rows.String())))
+	recorded(t, root+"/docs/coverage.md", fmt.Sprintf(coverageText, len(option.Table()), gapText, cell(rows.String()))+parameterText(t))
+}
+
+// parameterText lists the parameters of rsyncd.conf with their tests.
+func parameterText(t *testing.T) string {
+	tests := parameterTests(t)
+	var rows strings.Builder
+	for _, p := range conf.All() {
+		test := tests[strings.NewReplacer(" ", "", "-", "").Replace(p.String())]
+		if test == "" {
+			t.Errorf("parameter %s has no test", p)
+		}
+		scope := "module"
+		if p.Global() {
+			scope = "daemon"
+		}
+		fmt.Fprintf(&rows, "| `%s` | %s | `%s` |\n", p, scope, strings.ReplaceAll(test, "NAME", strings.ReplaceAll(p.String(), " ", "_")))
+	}
+	return fmt.Sprintf(parameterIntro, len(conf.All())) + rows.String()
+}
+
+const parameterIntro = `
+# Every parameter of rsyncd.conf
+
+The %d parameters, and the tests in ` + "`internal/rsync/daemon`" + ` that are named after them. Those of a module are shown in four
+corners: rsync's client and ours, with rsync's daemon and ours, must come to the same. Those of the daemon itself are
+shown with rsync's daemon and with ours.
+
+| parameter | of | test |
+| --- | --- | --- |
+`
+
+// parameterTests finds which test a parameter has, by the parameter's name in Go
+// in small letters.
+func parameterTests(t *testing.T) map[string]string {
+	found := map[string]string{}
+	for file, test := range map[string]string{"param_test.go": "TestParameters/NAME", "global_test.go": "TestGlobalParameters/NAME"} {
+		tree, err := parser.ParseFile(token.NewFileSet(), root+"/internal/rsync/daemon/"+file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		note := func(e ast.Expr, name string) {
+			if s, ok := e.(*ast.SelectorExpr); ok && fmt.Sprint(s.X) == "conf" {
+				found[strings.ToLower(s.Sel.Name)] = name
+			}
+		}
+		ast.Inspect(tree, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.KeyValueExpr:
+				name := test
+				if fmt.Sprint(n.Value) == "nil" {
+					name = "TestSyslogGetsFacilityAndTag"
+				}
+				note(n.Key, name)
+			case *ast.CompositeLit:
+				if n.Type == nil && len(n.Elts) > 0 {
+					note(n.Elts[0], test)
+				}
+			}
+			return true
+		})
+	}
+	return found
 }
 
 const coverageText = `# Every option of rsync

@@ -8,6 +8,7 @@ type DaemonSet struct {
 	IPv                                                    int   // 4, 6 or 0
 	BwLimit                                                int64 // bytes a second
 	NoDetach                                               bool
+	HasLogFormat                                           bool // also an empty one
 	TLSCert, TLSKey, TLSClientCA                           string
 	TLSPort                                                int
 	TLSOnly                                                bool

@@ -221,6 +221,13 @@ func setOutFormat(st *state, v value) error {
 	return nil
 }
 
+// setDaemonLogFormat is that of a daemon, where an empty one turns the log of
+// transfers off.
+func setDaemonLogFormat(st *state, v value) error {
+	st.DaemonWords.LogFormat, st.DaemonWords.HasLogFormat = v.text, true
+	return nil
+}
+
 func setLogFormat(st *state, v value) error {
 	st.LogFormat, st.logFormat = v.text, true
 	return nil

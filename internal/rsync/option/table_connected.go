@@ -109,7 +109,7 @@ var daemonTable = []*Option{
 	{Long: "log-file", Arg: "FILE", Help: `override the "log file" setting`,
 		set: text(func(s *state) *string { return &s.DaemonWords.LogFile })},
 	{Long: "log-file-format", Arg: "FMT", Help: `override the "log format" setting`,
-		set: text(func(s *state) *string { return &s.DaemonWords.LogFormat })},
+		set: setDaemonLogFormat},
 	{Long: "sockopts", Arg: "OPTIONS", Help: "specify custom TCP options",
 		set: text(func(s *state) *string { return &s.DaemonWords.Sockopts })},
 	{Long: "verbose", Short: 'v', Off: no("verbose", "v"), Help: "increase verbosity",

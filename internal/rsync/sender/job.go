@@ -171,6 +171,10 @@ type Sources struct {
 	// does not exist; its paths are relative to the module.
 	Rules *filter.Rules
 	Guard *filter.Scope
+
+	// Readable leaves out what this process cannot read, where a directory is
+	// listed (ignore nonreadable of a daemon).
+	Readable bool
 }
 
 // Progress is how far a run has come.

@@ -208,6 +208,9 @@ func (s *source) list(p tree.Path, w where) dirListing {
 		}
 		s.follow(dir, &l)
 	}
+	if s.job.Sources != nil && s.job.Sources.Readable {
+		l.leaveUnreadable(dir)
+	}
 	l.filter(s)
 	if !s.careful {
 		s.disguise(dir, &l)
@@ -329,6 +332,30 @@ func (l *dirListing) findLocked(dir *walk.Dir) {
 			l.locked[e.Name] = true
 		}
 	}
+}
+
+// leaveUnreadable leaves out what we may not read; a symlink always can be.
+func (l *dirListing) leaveUnreadable(dir *walk.Dir) {
+	fd, err := dir.Acquire()
+	if err != nil {
+		return
+	}
+	defer dir.Release()
+	gone := make([]bool, len(l.entries))
+	for i, e := range l.entries {
+		gone[i] = e.Meta.Kind != tree.Symlink && walk.Unreadable(fd, e.Name)
+	}
+	if l.extras != nil {
+		l.remove(gone)
+		return
+	}
+	kept := l.entries[:0]
+	for i, e := range l.entries {
+		if !gone[i] {
+			kept = append(kept, e)
+		}
+	}
+	l.entries = kept
 }
 
 // extra of entry i, never nil.

@@ -120,6 +120,22 @@ func localeCharset(env func(string) string) string {
 	return "ascii"
 }
 
+// KnownCharset reports whether names can be converted from a charset.
+func KnownCharset(name string) bool {
+	_, ok := findCharset(name)
+	return ok
+}
+
+// LocalText is a text of a client that uses --iconv in a charset of this side, as
+// well as it can be had there.
+func LocalText(charset, text string) string {
+	c, ok := findCharset(charset)
+	if !ok {
+		return text
+	}
+	return c.textFromWire(text)
+}
+
 // toWire converts a name of this side.
 func (c *charset) toWire(name []byte) ([]byte, error) {
 	if c == nil || isASCII(name) {

@@ -10,6 +10,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/dest"
+	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/output"
 )
 
@@ -26,6 +27,11 @@ type Host struct {
 	Munge       bool
 	// Guard is the module's own filter: what it hides does not exist.
 	Guard *filter.Rules
+	// Readable hides what the user of this process cannot read, in directories
+	// that are listed (ignore nonreadable).
+	Readable bool
+	// Names knows users and groups; nil is the system.
+	Names flist.Directory
 	// Timeout is told to the client, in seconds; 0 is none.
 	Timeout int
 	// Log hears of the transfer; nil is none.
@@ -70,5 +76,8 @@ func (e *end) module() *dest.Module {
 	if e.host == nil {
 		return nil
 	}
-	return &dest.Module{Name: e.host.Module, Dir: e.host.Dir, Munge: e.host.Munge, Tame: !e.host.Munge && e.host.Dir != "/"}
+	return &dest.Module{
+		Name: e.host.Module, Dir: e.host.Dir, Munge: e.host.Munge, Tame: !e.host.Munge && e.host.Dir != "/",
+		Hidden: e.host.Guard.Scope(nil).Hidden,
+	}
 }

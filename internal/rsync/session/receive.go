@@ -85,7 +85,12 @@ func (e *end) decoder() (*flist.Decoder, error) {
 		o.SumLen = e.file.Size()
 	}
 	warn := func(text string) { e.talk.Text(wire.CodeWarning, text) }
+	var names flist.Directory
+	if e.host != nil {
+		names = e.host.Names
+	}
 	ids, err := flist.NewIDMap(flist.IDOptions{
+		Names:   names,
 		UserMap: opt.UserMap, GroupMap: opt.GroupMap, Numeric: opt.NumericIDs, Super: os.Geteuid() == 0 || opt.Super > 0, Warn: warn,
 	})
 	if err != nil {
@@ -244,7 +249,7 @@ func (e *end) generatorParams(d *dest.Dest) generator.Params {
 		Server: e.server, Local: e.local, Scope: e.destScope(d),
 	}
 	if e.host != nil {
-		p.Refused = e.host.refusedBelow(d.Dir())
+		p.Refused, p.Readable = e.host.refusedBelow(d.Dir()), e.host.Readable
 	}
 	if e.reading != nil {
 		p.Batch = e.reading

@@ -7,6 +7,7 @@ import (
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/dest"
+	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/sender"
@@ -38,6 +39,7 @@ func (e *end) send(ctx context.Context, args []string) (*output.Stats, error) {
 	}
 	if e.host != nil {
 		p.Module, p.Daemon = e.host.Module, true
+		p.Names = &flist.Names{From: e.host.Names}
 	}
 	if e.batch != nil {
 		p.Only, p.Record = e.batch.only(e.opt), e.batch.data
@@ -56,7 +58,7 @@ func (e *end) sourcePlace(src *sender.Sources) error {
 	var err error
 	if e.host != nil {
 		src.Place, err = walk.OpenModule(e.host.Dir)
-		src.Guard = e.host.Guard.ScopeAt(filter.Place{})
+		src.Guard, src.Readable = e.host.Guard.ScopeAt(filter.Place{}), e.host.Readable
 		return err
 	}
 	dir, err := os.Getwd()

@@ -112,6 +112,9 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 	}
 	e.agreement = h.agreement
 	e.opt = settle(e.opt, &e.agreement)
+	if s.Host != nil && s.Host.Refused != nil && e.push && e.opt.FilesFrom != "" && e.opt.FilesFrom != "-" && e.protocol < rawNames {
+		e.w.Byte(0) // the client waits for the names of the list, which is empty
+	}
 	e.mux()
 	talk.speak(e.w, e.protocol, s.Host != nil)
 	if s.Host != nil {
