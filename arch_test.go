@@ -34,7 +34,7 @@ var house = [][]string{
 	{"internal/live/mirror"},
 	{"internal/live/target"},
 	{"internal/live/stream"},
-	{"internal/live/change"},
+	{"internal/live/change", "internal/live/hours"},
 	{"internal/live/watch"},
 	{"internal/rsync/daemon"},
 	{"internal/rsync/daemon/conf"},
@@ -61,7 +61,7 @@ var sideways = map[[2]string]string{}
 
 // pure lists the packages that decide by values alone, without file system,
 // network or log.
-var pure = []string{"internal/live/change", "internal/fs/filter", "internal/fs/tree", "internal/rsync/delta", "internal/rsync/wire"}
+var pure = []string{"internal/live/change", "internal/live/hours", "internal/fs/filter", "internal/fs/tree", "internal/rsync/delta", "internal/rsync/wire"}
 
 var impure = []string{"os", "net", "log"}
 

@@ -11,11 +11,12 @@ import (
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
 	"lockstep/internal/live/watch"
+	"lockstep/internal/ops/config"
 )
 
 // What the tests of this package reach beyond Main.
 var (
-	ParseBandwidth = parseBandwidth
+	ParseBandwidth = config.ParseRate
 	ParseDuration  = parseDuration
 	ByteCount      = byteCount
 	Count          = count[int]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"lockstep/internal/live/hours"
 	"lockstep/internal/ops/config"
 )
 
@@ -97,17 +98,17 @@ func (f choiceFlag) Set(s string) error {
 func (f choiceFlag) String() string { return *f.to }
 func (f choiceFlag) Type() string   { return "WORD" }
 
-// bandwidthFlag is --bwlimit, in KiB a second.
-type bandwidthFlag struct{ to *int }
+// bandwidthFlag is --bwlimit.
+type bandwidthFlag struct{ to *hours.Rates }
 
 func (f bandwidthFlag) Set(s string) error {
-	kib, err := parseBandwidth(s)
+	rates, err := config.ParseRates(s)
 	if err == nil {
-		*f.to = kib
+		*f.to = rates
 	}
 	return err
 }
-func (f bandwidthFlag) String() string { return strconv.Itoa(*f.to) }
+func (f bandwidthFlag) String() string { return "0" }
 func (f bandwidthFlag) Type() string   { return "RATE" }
 
 var (

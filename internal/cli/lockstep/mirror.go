@@ -15,8 +15,10 @@ import (
 
 	"lockstep/internal/cli/eventline"
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/hours"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
+	"lockstep/internal/ops/config"
 	"lockstep/internal/rsync/secure"
 )
 
@@ -30,7 +32,9 @@ type mirrorOptions struct {
 	shell, rsyncPath, passwordFile string
 	tls                            bool
 	tlsFiles                       secure.Client
-	protocol, bwLimit              int
+	protocol                       int
+	bwLimit                        hours.Rates
+	quietHours                     []string
 	compress, checksum, hardLinks  bool
 	acls, xattrs, numericIDs       bool
 
@@ -138,7 +142,8 @@ func (o *mirrorOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.tlsFiles.Key, "tls-key", "", "the certificate's key, if it is in a `FILE` of its own")
 	f.StringVar(&o.tlsFiles.Name, "tls-name", "", "expect certificates of `NAME`, not of the host")
 	f.BoolVarP(&o.compress, "compress", "z", false, "compress what is sent, by a method that the peer knows too")
-	f.Var(bandwidthFlag{&o.bwLimit}, "bwlimit", "send at most so much a second to each target: KiB, or with a unit as in 1.5m (0 = no limit)")
+	f.Var(bandwidthFlag{&o.bwLimit}, "bwlimit", "send at most so much a second to each target: KiB, or with a unit as in 1.5m; by the clock: 08:00-18:00=10m,1g (0 = no limit)")
+	f.StringSliceVar(&o.quietHours, "quiet-hours", nil, "begin nothing in these parts of the day, as in `22:00-06:00`; changes are collected")
 	f.IntVar(&o.protocol, "protocol", 0, "the highest rsync protocol to offer, `27..32` (0 = the highest)")
 
 	f.BoolVarP(&o.checksum, "checksum", "c", false, "in first passes compare content, not size and time")
@@ -187,6 +192,9 @@ func (o *mirrorOptions) config(source string, targets []string, stdin io.Reader)
 	}
 	if cfg.Events, err = parseEvents(o.events); err != nil {
 		return cfg, err
+	}
+	if cfg.Quiet, err = config.ParseWindows(o.quietHours); err != nil {
+		return cfg, fmt.Errorf("quiet-hours: %w", err)
 	}
 	cfg.Rules, err = compileRules(o.rules, o.cvsExclude, stdin)
 	return cfg, err

@@ -129,7 +129,7 @@ type stateRecord struct {
 
 type targetState struct {
 	Target  string     `json:"target" doc:"the target as typed"`
-	State   string     `json:"state" doc:"connecting, first pass, in step, behind, failing, stopped, waiting or paused"`
+	State   string     `json:"state" doc:"connecting, first pass, in step, behind, failing, stopped, waiting, paused or quiet"`
 	Since   time.Time  `json:"since" doc:"when it came into this state"`
 	Behind  int        `json:"behind" doc:"paths not acknowledged"`
 	Failing int        `json:"failing" doc:"of these, paths that failed and wait"`

@@ -4,12 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"lockstep/internal/ops/config"
 )
-
-// parseBandwidth reads --bwlimit, in KiB a second; 0 is no limit.
-func parseBandwidth(s string) (kib int, err error) { return config.ParseRate(s) }
 
 // byteCount is n for people: 512 B, 12.3 KiB, 4.0 GiB.
 func byteCount(n int64) string {

@@ -12,6 +12,7 @@ import (
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/change"
+	"lockstep/internal/live/hours"
 	"lockstep/internal/live/target"
 	"lockstep/internal/live/watch"
 	"lockstep/internal/rsync/secure"
@@ -37,7 +38,8 @@ type Config struct {
 	RsyncPath     string            // rsync at the other end; "" = rsync
 	Protocol      int               // highest rsync protocol to offer, 27 to 32; 0 = 32
 	Compress      bool
-	BwLimit       int // KiB/s for each target; 0 = none
+	BwLimit       hours.Rates   // for each target; nil = no limit
+	Quiet         hours.Windows // nothing is begun in them; what changes is collected
 	Checksum      bool
 	HardLinks     bool
 	ACLs          bool
@@ -72,8 +74,6 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("max-delete: %d is below 0", c.MaxDelete)
 	case c.Protocol != 0 && (c.Protocol < 27 || c.Protocol > 32):
 		return fmt.Errorf("protocol: %d is not within 27 to 32", c.Protocol)
-	case c.BwLimit < 0:
-		return fmt.Errorf("bwlimit: %d is below 0", c.BwLimit)
 	case c.MaxHold < 0:
 		return fmt.Errorf("max-hold: %v is below 0", c.MaxHold)
 	case c.BatchDelay < 0:

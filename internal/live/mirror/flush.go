@@ -63,7 +63,7 @@ func (e *LagError) Error() string {
 
 // Reasons of a LagError, besides the end of the context.
 var (
-	ErrHalted = errors.New("a target is stopped or paused")
+	ErrHalted = errors.New("a target is stopped, paused or in its quiet hours")
 	ErrEnded  = errors.New("the mirror is not running")
 )
 
@@ -192,7 +192,7 @@ func (m *Mirror) reached(f *flush) {
 }
 
 // halted reports whether a target gets nothing until an operator acts.
-func (s *slot) halted() bool { return s.paused || s.status == Stopped }
+func (s *slot) halted() bool { return s.paused || s.status == Stopped || s.status == Quiet }
 
 // passFlushes notes that a full pass of s has ended: what failed in it is in
 // the queue with the present time, and counts for those who wait, as do files

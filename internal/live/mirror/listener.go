@@ -66,9 +66,10 @@ const (
 	Stopped                  // trying again cannot help
 	Waiting                  // deletions wait for an operator
 	Paused                   // nothing is sent until an operator resumes
+	Quiet                    // nothing is sent until the quiet hours end
 )
 
-var statusNames = [...]string{"connecting", "first pass", "in step", "behind", "failing", "stopped", "waiting", "paused"}
+var statusNames = [...]string{"connecting", "first pass", "in step", "behind", "failing", "stopped", "waiting", "paused", "quiet"}
 
 func (s Status) String() string { return statusNames[s] }
 

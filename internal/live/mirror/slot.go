@@ -20,7 +20,7 @@ import (
 //	Connecting ──▶ FirstPass ──▶ Behind ◀──▶ InStep
 //	    ▲              │           │
 //	    └── Failing ◀──┴───────────┘        Stopped, Waiting: by their errors
-//	                                        Paused: by an operator
+//	                                        Paused: by an operator, Quiet: by the clock
 type slot struct {
 	name   string
 	target target.Target
@@ -175,6 +175,9 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 	case s.paused:
 		s.changeState(Paused, now)
 		return
+	case m.quiet(s, now):
+		s.changeState(Quiet, now)
+		return
 	case now.Before(s.retryAt):
 		return
 	}
@@ -207,6 +210,12 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 	}
 	s.busy = true
 	s.jobs <- job{batch: b}
+}
+
+// quiet reports whether s has something to send that has to wait for the end of
+// the quiet hours. The root check comes back to it every second.
+func (m *Mirror) quiet(s *slot, now time.Time) bool {
+	return len(m.cfg.Quiet) > 0 && !m.cfg.Once && (s.full || s.queue.Behind() > 0) && m.cfg.Quiet.Holds(now)
 }
 
 // chainWait is how long a renamed thing that is not where it should be is

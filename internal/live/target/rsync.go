@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
@@ -103,7 +104,12 @@ func (r *Rsync) base() session.Options {
 	o := session.Options{
 		Links: true, Perms: true, Times: true, Owner: true, Group: true, Devices: true, Specials: true,
 		HardLinks: r.opts.HardLinks, ACLs: r.opts.ACLs, Xattrs: r.opts.Xattrs, NumericIDs: r.opts.NumericIDs,
-		Delete: r.opts.Delete, MaxDelete: -1, BwLimit: r.opts.BwLimit, Names: r.names,
+		Delete: r.opts.Delete, MaxDelete: -1, Names: r.names,
+	}
+	if kib, always := r.opts.BwLimit.Constant(); always {
+		o.BwLimit = kib
+	} else {
+		o.Rate = func() int { return r.opts.BwLimit.At(time.Now()) }
 	}
 	if !r.noWindow && (r.protocol == 0 || r.protocol >= 31) {
 		o.ModifyWindow = -1
@@ -154,7 +160,7 @@ func (r *Rsync) full(ctx context.Context, dry bool, progress func(Progress)) (Re
 	run := r.newRun(ctx, root)
 	run.progress = progress
 	parts := []part{{}}
-	if !dry && !r.noSplit && !r.opts.HardLinks && r.opts.BwLimit == 0 {
+	if !dry && !r.noSplit && !r.opts.HardLinks && len(r.opts.BwLimit) == 0 {
 		parts = split(ctx, root, r.src.scope().Hidden)
 	}
 	if len(parts) == 1 {

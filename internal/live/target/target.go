@@ -19,6 +19,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/live/change"
+	"lockstep/internal/live/hours"
 	"lockstep/internal/rsync/secure"
 )
 
@@ -90,8 +91,8 @@ type Options struct {
 	Planned func(removed bool, p tree.Path)
 
 	Compress     bool
-	BwLimit      int    // KiB/s, 0 = none
-	Shell        string // remote shell command; "" = ssh
+	BwLimit      hours.Rates // nil = no limit
+	Shell        string      // remote shell command; "" = ssh
 	RsyncPath    string
 	Protocol     int // highest to offer; 0 = 32
 	PasswordFile string

@@ -87,7 +87,8 @@ type Settings struct {
 	RsyncPath     string            `toml:"rsync_path" json:"rsync_path" doc:"the rsync to run on remote machines, with its options; rsync if empty"`
 	Protocol      int               `toml:"protocol" json:"protocol" doc:"the highest rsync protocol to offer, 27 to 32; 0 is the highest"`
 	Compress      bool              `toml:"compress" json:"compress" doc:"compress what is sent"`
-	BwLimit       string            `toml:"bwlimit" json:"bwlimit" doc:"send at most so much a second to each target: KiB, or with a unit as in 1.5m; empty or 0 is no limit"`
+	BwLimit       any               `toml:"bwlimit" json:"bwlimit" doc:"send at most so much a second to each target: KiB, or with a unit as in 1.5m, empty or 0 is no limit; or by the clock: \"08:00-18:00=10m,1g\", or a list of tables { from, to, rate }, where the first that holds decides"`
+	QuietHours    []string          `toml:"quiet_hours" json:"quiet_hours" doc:"parts of the day such as 22:00-06:00 in which nothing is begun; changes are collected"`
 
 	Checksum   bool `toml:"checksum" json:"checksum" doc:"in first passes compare content, not size and time"`
 	HardLinks  bool `toml:"hard_links" json:"hard_links" doc:"keep hard links"`
@@ -103,7 +104,7 @@ type Settings struct {
 
 // builtIn are the values of keys that are said nowhere.
 func builtIn() Settings {
-	return Settings{Delete: true, MaxDelete: -1, Watch: "auto",
+	return Settings{BwLimit: "", Delete: true, MaxDelete: -1, Watch: "auto",
 		PollInterval: Duration(5 * time.Second), MaxHold: Duration(time.Minute)}
 }
 
@@ -173,7 +174,11 @@ func (m *Mirror) Live() (mirror.Config, error) {
 	if err != nil {
 		return mirror.Config{}, err
 	}
-	rate, err := m.rate()
+	rates, err := m.rates()
+	if err != nil {
+		return mirror.Config{}, err
+	}
+	quiet, err := ParseWindows(m.QuietHours)
 	if err != nil {
 		return mirror.Config{}, err
 	}
@@ -181,18 +186,10 @@ func (m *Mirror) Live() (mirror.Config, error) {
 		Source: m.Source, Targets: m.Targets, NoDelete: !m.Delete, MaxDelete: m.MaxDelete, Rules: m.rules,
 		PasswordFile: m.PasswordFile, PasswordFiles: m.PasswordFiles, Shell: m.Shell, RsyncPath: m.RsyncPath,
 		TLS: m.TLS, TLSFiles: secure.Client{CA: m.TLSCA, Cert: m.TLSCert, Key: m.TLSKey, Name: m.TLSName},
-		Protocol: m.Protocol, Compress: m.Compress, BwLimit: rate, Checksum: m.Checksum, HardLinks: m.HardLinks,
+		Protocol: m.Protocol, Compress: m.Compress, BwLimit: rates, Quiet: quiet, Checksum: m.Checksum, HardLinks: m.HardLinks,
 		ACLs: m.ACLs, Xattrs: m.Xattrs, NumericIDs: m.NumericIDs, Watch: backend,
 		PollInterval: time.Duration(m.PollInterval), MaxHold: time.Duration(m.MaxHold), BatchDelay: time.Duration(m.BatchDelay),
 	}, nil
-}
-
-// rate is BwLimit in KiB a second.
-func (s *Settings) rate() (int, error) {
-	if s.BwLimit == "" {
-		return 0, nil
-	}
-	return ParseRate(s.BwLimit)
 }
 
 // ControlOf is the control socket that the file called name sets, "" if it sets

@@ -72,7 +72,7 @@ func TestMirrorsTakeWhatTheyDoNotSayFromDefaults(t *testing.T) {
 		}
 	}
 	live, err := db.Live()
-	if err != nil || live.BwLimit != 1536 || !live.NoDelete || live.Rules == nil {
+	if err != nil || live.BwLimit.At(time.Now()) != 1536 || !live.NoDelete || live.Rules == nil {
 		t.Errorf("live: %+v, %v", live, err)
 	}
 }
@@ -231,4 +231,50 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestRatesFollowTheClock(t *testing.T) {
+	at := func(hour int) time.Time { return time.Date(2026, 5, 4, hour, 30, 0, 0, time.UTC) }
+	for name, text := range map[string]string{
+		"a string":         `bwlimit = "08:00-18:00=10m,22:00-06:00=0,1m"`,
+		"a list of tables": `bwlimit = [{from="08:00", to="18:00", rate="10M"}, {from="22:00", to="06:00", rate="0"}, {rate="1m"}]`,
+	} {
+		for _, text := range []string{"[mirror.a]\nsource='/s'\ntargets=['/t']\n" + text, "[defaults]\n" + text + "\n[mirror.a]\nsource='/s'\ntargets=['/t']\n"} {
+			c, err := config.Decode([]byte(text), files{}.read)
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			again, err := config.Decode([]byte(c.Effective()), files{}.read)
+			if err != nil || !again.Mirrors[0].Same(&c.Mirrors[0]) {
+				t.Errorf("%s: read back: %v\n%s", name, err, c.Effective())
+			}
+			live, err := c.Mirrors[0].Live()
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			for hour, want := range map[int]int{9: 10240, 23: 0, 3: 0, 19: 1024} {
+				if got := live.BwLimit.At(at(hour)); got != want {
+					t.Errorf("%s: at %d:30 %d KiB, want %d", name, hour, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestGuardsThatAreNone(t *testing.T) {
+	for text, want := range map[string]string{
+		`bwlimit = 5`:                                  "bwlimit: want a rate",
+		`bwlimit = "8-18=10m"`:                         "bwlimit: 8-18: want a part of the day",
+		`bwlimit = [{from="08:00", rate="10M"}]`:       "bwlimit: want a rate",
+		`bwlimit = [{from="08:00", to="9", rate="1"}]`: "want a part of the day",
+		`bwlimit = [{form="08:00", to="9", rate="1"}]`: "bwlimit: form: want a rate",
+		`bwlimit = [{from=8, to="09:00", rate="1"}]`:   "bwlimit: from: want a rate",
+		`bwlimit = ["1m"]`:                             "bwlimit: want a rate",
+		`quiet_hours = ["22-06"]`:                      "quiet_hours: 22-06: want a part of the day",
+	} {
+		_, err := config.Decode([]byte("[mirror.a]\nsource='/s'\ntargets=['/t']\n"+text), files{}.read)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", text, err, want)
+		}
+	}
 }

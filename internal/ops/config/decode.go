@@ -95,6 +95,9 @@ func newMirror(name string, defaults Settings, given, own map[string]any) (Mirro
 	if err := overlay(&m.Settings, own); err != nil {
 		return m, err
 	}
+	if len(m.QuietHours) == 0 {
+		m.QuietHours = nil // an empty list says the same as none
+	}
 	lists, more := m.ruleLists(), defaults.ruleLists()
 	for i := range lists {
 		*lists[i] = slices.Concat(*lists[i], *more[i])

@@ -38,6 +38,8 @@ func line(b *strings.Builder, key string, value any, from string) {
 	switch v := reflect.ValueOf(value); {
 	case v.Kind() == reflect.Map:
 		value = inline(value.(map[string]string))
+	case v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Interface:
+		value = tables(value.([]any))
 	case v.Kind() == reflect.Slice && v.IsNil():
 		value = []string{}
 	}
@@ -71,6 +73,19 @@ func inline(table map[string]string) literal {
 	}
 	slices.Sort(parts)
 	return literal("{ " + strings.Join(parts, ", ") + " }")
+}
+
+// tables writes a list of tables of strings on one line.
+func tables(list []any) literal {
+	var parts []string
+	for _, item := range list {
+		words := map[string]string{}
+		for k, v := range item.(map[string]any) {
+			words[k] = v.(string)
+		}
+		parts = append(parts, string(inline(words)))
+	}
+	return literal("[" + strings.Join(parts, ", ") + "]")
 }
 
 // tableKey is a mirror's name as a part of a table's name: quoted if it has a

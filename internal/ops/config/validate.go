@@ -180,8 +180,11 @@ func (m *Mirror) bounds() error {
 	if _, err := watch.ParseBackend(m.Watch); err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
-	if _, err := m.rate(); err != nil {
+	if _, err := m.rates(); err != nil {
 		return fmt.Errorf("bwlimit: %w", err)
+	}
+	if _, err := ParseWindows(m.QuietHours); err != nil {
+		return fmt.Errorf("quiet_hours: %w", err)
 	}
 	return nil
 }

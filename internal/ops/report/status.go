@@ -48,7 +48,7 @@ type Mirror struct {
 // Target is the state of one target.
 type Target struct {
 	Target     string     `json:"target" doc:"the target as configured"`
-	State      string     `json:"state" doc:"connecting, first pass, in step, behind, failing, stopped, waiting, paused, or down if the mirror does not run"`
+	State      string     `json:"state" doc:"connecting, first pass, in step, behind, failing, stopped, waiting, paused, quiet (until the quiet hours end), or down if the mirror does not run"`
 	Since      time.Time  `json:"since" doc:"when it came into this state"`
 	Behind     int        `json:"behind" doc:"paths not acknowledged"`
 	Failing    int        `json:"failing" doc:"of these, paths that failed and wait"`
@@ -125,7 +125,7 @@ func (m *Mirror) Ready() bool {
 	}
 	for _, t := range m.Targets {
 		switch t.State {
-		case mirror.InStep.String(), mirror.Behind.String(), mirror.Paused.String():
+		case mirror.InStep.String(), mirror.Behind.String(), mirror.Paused.String(), mirror.Quiet.String():
 		default:
 			return false
 		}

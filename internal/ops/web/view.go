@@ -75,7 +75,7 @@ type arrivalView struct{ Target, Lag string }
 // stateTones are those of a target's states; what is missing is bad.
 var stateTones = map[string]tone{
 	mirror.InStep.String(): good, mirror.Behind.String(): busy, mirror.FirstPass.String(): busy, mirror.Connecting.String(): busy,
-	mirror.Paused.String(): quiet,
+	mirror.Paused.String(): quiet, mirror.Quiet.String(): quiet,
 }
 
 // newView makes what the page shows of a snapshot.
@@ -151,7 +151,7 @@ func (n *tally) verdict() (tone, string) {
 	case n.busy > 0:
 		return busy, of(n.busy, one(n.busy, "is catching up", "are catching up"))
 	case n.quiet > 0:
-		return quiet, of(n.quiet, one(n.quiet, "is paused", "are paused"))
+		return quiet, of(n.quiet, one(n.quiet, "is told to wait", "are told to wait"))
 	}
 	return good, "Everything is in step"
 }

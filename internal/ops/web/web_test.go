@@ -90,7 +90,7 @@ func get(t *testing.T, at string) *http.Request {
 func TestThePageSaysHowThingsAre(t *testing.T) {
 	for state, want := range map[string]string{
 		"in step": "Everything is in step", "behind": "The target is catching up", "first pass": "The target is catching up",
-		"paused": "The target is paused", "failing": "The target needs attention", "stopped": "The target needs attention",
+		"paused": "The target is told to wait", "quiet": "The target is told to wait", "failing": "The target needs attention", "stopped": "The target needs attention",
 		"waiting": "The target needs attention", "down": "The target needs attention",
 	} {
 		s := serve(t, web.Options{Status: func() report.Status { return status(state) }})

@@ -7,6 +7,7 @@ import (
 
 // bucket is a token bucket: it lets rate bytes a second through.
 type bucket struct {
+	now   func() int // the rate at this moment, KiB a second; nil if it does not change
 	rate  float64 // bytes a second
 	level float64 // bytes that may go at once; below 0: to be waited for
 	last  time.Time
@@ -23,10 +24,19 @@ func newBucket(bytesPerSecond int64) *bucket {
 	return &bucket{rate: float64(bytesPerSecond), last: time.Now()}
 }
 
+// newVariable is a bucket whose rate changes.
+func newVariable(now func() int) *bucket { return &bucket{now: now, last: time.Now()} }
+
 // take returns the part of p that may be written now, after waiting for it; ended
 // stops the waiting.
 func (b *bucket) take(p []byte, ended <-chan struct{}) ([]byte, error) {
 	now := time.Now()
+	if b.now != nil {
+		if b.rate = float64(b.now()) * 1024; b.rate == 0 {
+			b.level, b.last = 0, now
+			return p, nil
+		}
+	}
 	limit := b.rate * burst.Seconds()
 	b.level = min(limit, b.level+now.Sub(b.last).Seconds()*b.rate)
 	b.last = now

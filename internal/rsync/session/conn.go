@@ -228,6 +228,9 @@ func (c *Conn) Start(ctx context.Context, opts Options, path string) (*Session, 
 		return nil, err
 	}
 	s.side = side
+	if opts.Rate != nil {
+		c.t.throttle = newVariable(opts.Rate)
+	}
 	s.hold()
 	return s, nil
 }

@@ -49,7 +49,8 @@ type Options struct {
 	Compress      string
 	CompressLevel int
 
-	BwLimit int // KiB/s, both ways; 0 is no limit
+	BwLimit int        // KiB/s, both ways; 0 is no limit
+	Rate    func() int // KiB/s that we send at this moment, 0 is no limit; in place of BwLimit, and the peer is not told
 	Timeout int // seconds without any traffic, both ways; 0 is the peer's choice
 
 	// IncRecurse accepts incremental file lists.
