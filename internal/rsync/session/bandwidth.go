@@ -8,8 +8,8 @@ import (
 // bucket is a token bucket: it lets rate bytes a second through.
 type bucket struct {
 	now   func() int // the rate at this moment, KiB a second; nil if it does not change
-	rate  float64 // bytes a second
-	level float64 // bytes that may go at once; below 0: to be waited for
+	rate  float64    // bytes a second
+	level float64    // bytes that may go at once; below 0: to be waited for
 	last  time.Time
 }
 

@@ -51,7 +51,7 @@ type Options struct {
 
 	BwLimit int        // KiB/s, both ways; 0 is no limit
 	Rate    func() int // KiB/s that we send at this moment, 0 is no limit; in place of BwLimit, and the peer is not told
-	Timeout int // seconds without any traffic, both ways; 0 is the peer's choice
+	Timeout int        // seconds without any traffic, both ways; 0 is the peer's choice
 
 	// IncRecurse accepts incremental file lists.
 	IncRecurse bool
