@@ -272,7 +272,7 @@ func (m *Mirror) idle(s *slot, now time.Time) {
 		}
 	case s.queue.Failing() > 0:
 		s.changeState(Failing, now)
-	case s.queue.Behind() == 0:
+	case s.queue.Behind() == 0 && m.scanned: // before that, nothing is settled
 		s.changeState(InStep, now)
 		if !s.told {
 			s.told = true
