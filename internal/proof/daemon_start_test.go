@@ -64,11 +64,24 @@ secrets file = %[1]s/secrets
 		check(t, err)
 		write(t, d.config, strings.Replace(string(text), "uid = nobody\ngid = nobody\n", "", 1))
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	d.port = l.Addr().(*net.TCPAddr).Port
-	check(t, l.Close())
+	d.findPort()
 	return d
+}
+
+func (d *ownDaemon) findPort() {
+	d.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(d.t, err)
+	d.port = l.Addr().(*net.TCPAddr).Port
+	check(d.t, l.Close())
+}
+
+// gone reports whether a process that is not our child has ended. Nobody may
+// have asked for its exit code yet.
+func gone(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, after, _ := strings.Cut(string(stat), ") ")
+	return err != nil || strings.HasPrefix(after, "Z")
 }
 
 // command is a run of the daemon's binary.
@@ -82,17 +95,25 @@ func (d *ownDaemon) command(words ...string) *exec.Cmd {
 // detach starts it as people do, and ends it with the test.
 func (d *ownDaemon) detach() int {
 	d.t.Helper()
-	out, err := d.command("--address=127.0.0.1", fmt.Sprint("--port=", d.port)).CombinedOutput()
-	if err != nil {
-		d.t.Fatalf("%v: %s", err, out)
+	var out []byte
+	var err error
+	for range 5 { // somebody's connection may have taken the port
+		if out, err = d.command("--address=127.0.0.1", fmt.Sprint("--port=", d.port)).CombinedOutput(); err == nil {
+			break
+		}
+		if !strings.Contains(string(out), "unable to bind") {
+			d.t.Fatalf("%v: %s", err, out)
+		}
+		d.findPort()
 	}
+	check(d.t, err)
 	text, err := os.ReadFile(filepath.Join(d.dir, "pid"))
 	check(d.t, err)
 	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	check(d.t, err)
 	d.t.Cleanup(func() {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
-		check(d.t, harness.Poll(settled, "the daemon's end", func() bool { return syscall.Kill(pid, 0) != nil }))
+		check(d.t, harness.Poll(settled, "the daemon's end", func() bool { return gone(pid) }))
 	})
 	return pid
 }

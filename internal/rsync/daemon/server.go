@@ -192,7 +192,10 @@ func (s *Server) accept(ctx, transfers context.Context, l net.Listener) error {
 		case err != nil:
 			return err
 		}
-		s.visits.Go(func() { s.visit(ctx, transfers, caller{c, addressOf(c), secret}) })
+		who := caller{c, addressOf(c), secret}
+		if p := s.admit(who); p != nil { // here, so that who came first is let in first
+			s.visits.Go(func() { s.visit(ctx, transfers, who, p) })
+		}
 	}
 }
 
@@ -206,7 +209,14 @@ func addressOf(c net.Conn) netip.Addr {
 
 // Visit serves one connection that somebody else accepted.
 func (s *Server) Visit(ctx context.Context, c net.Conn) {
-	s.visit(ctx, ctx, caller{stream: c, from: addressOf(c)})
+	s.only(ctx, caller{stream: c, from: addressOf(c)})
+}
+
+// only serves a connection that no listener of ours accepted.
+func (s *Server) only(ctx context.Context, c caller) {
+	if p := s.admit(c); p != nil {
+		s.visit(ctx, ctx, c, p)
+	}
 }
 
 // caller is a connection that was accepted.
@@ -217,16 +227,7 @@ type caller struct {
 }
 
 // visit serves one connection. Until it is trusted, ctx ends it.
-func (s *Server) visit(ctx, transfers context.Context, c caller) {
-	p := s.admit(c.from.String(), c)
-	if p == nil {
-		if c.tls == nil {
-			_ = c.SetDeadline(time.Now().Add(lingerTime))
-			_, _ = fmt.Fprint(c, "@ERROR: too many connections -- try again later\n")
-		}
-		c.Close()
-		return
-	}
+func (s *Server) visit(ctx, transfers context.Context, c caller, p *pass) {
 	defer p.release()
 	p.end = context.AfterFunc(ctx, func() { c.Close() })
 	id := int(s.serial.Add(1))
@@ -262,9 +263,24 @@ type pass struct {
 	once    sync.Once
 }
 
-// admit gives a pass, nil if too many wait from the address. If too many wait
-// in all, who has waited longest must go: an honest client is through in no time.
-func (s *Server) admit(address string, c stream) *pass {
+// admit gives a pass. If too many wait from the address it refuses the
+// connection, and gives none.
+func (s *Server) admit(c caller) *pass {
+	p := s.enter(c.from.String(), c)
+	if p == nil {
+		if c.tls == nil { // what is sent first never has to wait
+			_ = c.SetDeadline(time.Now().Add(lingerTime))
+			_, _ = fmt.Fprint(c, "@ERROR: too many connections -- try again later\n")
+		}
+		c.Close()
+	}
+	return p
+}
+
+// enter adds a connection to those that wait, unless too many wait from the
+// address. If too many wait in all, who has waited longest must go: an honest
+// client is through in no time.
+func (s *Server) enter(address string, c stream) *pass {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counts.Connections++

@@ -140,7 +140,7 @@ func (s *Server) Inetd(ctx context.Context, in *os.File) error {
 	if !ok {
 		return fmt.Errorf("standard input: %T is no connection", c)
 	}
-	s.visit(ctx, ctx, caller{stream: st, from: addressOf(c)})
+	s.only(ctx, caller{stream: st, from: addressOf(c)})
 	return nil
 }
 
@@ -148,7 +148,7 @@ func (s *Server) Inetd(ctx context.Context, in *os.File) error {
 // in the environment.
 func (s *Server) Pipe(ctx context.Context, in, out *os.File) error {
 	p := &pipe{in: pollable(in), out: pollable(out)}
-	s.visit(ctx, ctx, caller{stream: p, from: shellAddress(os.Getenv)})
+	s.only(ctx, caller{stream: p, from: shellAddress(os.Getenv)})
 	return nil
 }
 
