@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"lockstep/internal/ops/config"
+	"lockstep/internal/ops/report"
 	"lockstep/internal/rsync/daemon"
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/secure"
@@ -35,7 +37,7 @@ func (c *Command) daemon(ctx context.Context, set *option.Set) int {
 	if config == "" && set.Server && os.Geteuid() != 0 {
 		config = "rsyncd.conf" // in the directory that a remote shell begins in
 	}
-	options := daemon.Options{Config: config, Params: words.Params, LogFile: words.LogFile, BwLimit: words.BwLimit}
+	options := daemon.Options{Config: config, Params: words.Params, LogFile: words.LogFile, BwLimit: words.BwLimit, JSON: words.LogJSON}
 	if words.HasLogFormat {
 		options.LogFormat = &words.LogFormat
 	}
@@ -64,9 +66,26 @@ func (c *Command) daemon(ctx context.Context, set *option.Set) int {
 		},
 		Ready: func(int) { ready(nil) },
 	}
-	err := c.untilStopped(ctx, start)
+	err := c.measured(words.Metrics, server, func() error { return c.untilStopped(ctx, start) })
 	ready(err)
 	return c.ended(err)
+}
+
+// measured serves the metrics of a daemon while it runs, if an address is given.
+func (c *Command) measured(address string, server *daemon.Server, run func() error) error {
+	if address == "" {
+		return run()
+	}
+	address, err := config.Address("--metrics", address)
+	if err != nil {
+		return err
+	}
+	metrics, err := report.ServeDaemon(address, server.Counts)
+	if err != nil {
+		return err
+	}
+	err = run()
+	return errors.Join(err, metrics.Close())
 }
 
 // ended is the exit code of a daemon.

@@ -49,13 +49,13 @@ func (c *Config) validate(read func(string) ([]byte, error)) error {
 
 // served completes and checks what is served.
 func (c *Config) served() (err error) {
-	if c.Metrics, err = address("metrics", c.Metrics); err != nil {
+	if c.Metrics, err = Address("metrics", c.Metrics); err != nil {
 		return err
 	}
 	if path, unix := strings.CutPrefix(c.Page, "unix:"); unix {
 		err = absolute("page", path)
 	} else {
-		c.Page, err = address("page", c.Page)
+		c.Page, err = Address("page", c.Page)
 	}
 	if err != nil {
 		return err
@@ -74,8 +74,9 @@ func (c *Config) served() (err error) {
 	return nil
 }
 
-// address completes an address: without a host it is on loopback.
-func address(key, s string) (string, error) {
+// Address completes an address: without a host it is on loopback. key is what
+// errors call it.
+func Address(key, s string) (string, error) {
 	if s == "" {
 		return "", nil
 	}

@@ -74,12 +74,16 @@ type Server struct {
 
 // Serve listens on address until Close.
 func Serve(address string, status func() Status) (*Server, error) {
+	return serve(address, Handler(status))
+}
+
+func serve(address string, handler http.Handler) (*Server, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("metrics: %w", err)
 	}
 	s := &Server{addr: l.Addr(), done: make(chan struct{}),
-		http: &http.Server{Handler: Handler(status), ReadHeaderTimeout: headerTime, IdleTimeout: idleTime}}
+		http: &http.Server{Handler: handler, ReadHeaderTimeout: headerTime, IdleTimeout: idleTime}}
 	go func() {
 		defer close(s.done)
 		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -2,8 +2,10 @@ package daemon
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -23,34 +25,74 @@ type LogTo struct {
 	Tag      string // of syslog
 	Priority int    // of syslog: facility and level
 	ID       int    // stands for the process in every line: the number of the connection
+	JSON     bool   // lines are JSON objects
 }
 
 // journal is a log: lines of a file, or messages to syslog.
 type journal struct {
 	LogTo
-	file *os.File // the file, or a socket
-	log  *output.Log
+	file *os.File     // the file, or a socket
+	log  *output.Log  // nil with JSON, and without a file
+	json *slog.Logger // nil without
 }
 
 // newJournal writes to file, which may be nil: then nothing is logged.
 func newJournal(to LogTo, file *os.File) *journal {
 	j := &journal{LogTo: to, file: file}
-	switch {
-	case file == nil:
-	case to.Syslog:
-		j.log = output.NewLog(&syslogWriter{to: file, LogTo: to}, to.ID, nil)
-	default:
-		j.log = output.NewLog(file, to.ID, nil)
+	if file == nil {
+		return j
+	}
+	var w io.Writer = file
+	if to.Syslog {
+		w = &syslogWriter{to: file, LogTo: to}
+	}
+	if to.JSON {
+		j.json = newJSON(w).With(slog.Int("connection", to.ID))
+	} else {
+		j.log = output.NewLog(w, to.ID, nil)
 	}
 	return j
 }
 
+// newJSON writes a line for each record: its time, its event and what belongs to
+// that.
+func newJSON(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		switch {
+		case len(groups) > 0:
+		case a.Key == slog.LevelKey:
+			return slog.Attr{}
+		case a.Key == slog.MessageKey:
+			a.Key = "event"
+		}
+		if a.Value.Kind() == slog.KindDuration {
+			return slog.Float64(a.Key+"_seconds", a.Value.Duration().Seconds())
+		}
+		return a
+	}}))
+}
+
 // Line logs one line.
 func (j *journal) Line(line string) {
-	if j.log != nil {
+	switch {
+	case line == "":
+	case j.json != nil:
+		j.event("line", slog.String("text", line))
+	case j.log != nil:
 		j.log.Line(line)
 	}
 }
+
+// event logs what programs want to know, with JSON only: lines have the same for
+// people.
+func (j *journal) event(name string, about ...slog.Attr) {
+	if j.json != nil {
+		j.json.LogAttrs(context.Background(), slog.LevelInfo, name, about...)
+	}
+}
+
+// to is what a further log of the same connection has in common with this one.
+func (j *journal) to() LogTo { return LogTo{ID: j.ID, JSON: j.JSON} }
 
 func (j *journal) linef(format string, words ...any) { j.Line(fmt.Sprintf(format, words...)) }
 
@@ -80,19 +122,20 @@ func facilityOf(name string) int {
 	return daemonFacility
 }
 
-// openJournal opens a log file, or else syslog, or else the standard error.
-func openJournal(j jail, file, facility, tag string, id int) *journal {
+// openJournal opens a log file, or else syslog, or else the standard error. to
+// has what is known of the log besides.
+func openJournal(j jail, file, facility, tag string, to LogTo) *journal {
 	var trouble error
 	if file != "" {
 		f, err := j.open(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
 		if err == nil {
-			return newJournal(LogTo{ID: id}, f)
+			return newJournal(to, f)
 		}
 		trouble = err
 	}
-	number := facilityOf(facility)
-	log := newJournal(LogTo{ID: id}, os.Stderr)
-	if s, err := syslogAt(syslogSocket, LogTo{Syslog: true, Tag: tag, Priority: number<<3 | infoLevel, ID: id}); err == nil {
+	log := newJournal(to, os.Stderr)
+	to.Syslog, to.Tag, to.Priority = true, tag, facilityOf(facility)<<3|infoLevel
+	if s, err := syslogAt(syslogSocket, to); err == nil {
 		log = s
 	}
 	if trouble != nil {
@@ -123,6 +166,10 @@ type syslogWriter struct {
 
 func (w *syslogWriter) Write(line []byte) (int, error) {
 	text := bytes.TrimSuffix(line, []byte("\n"))
+	if w.JSON {
+		_, err := fmt.Fprintf(w.to, "<%d>%s %s[%d]: %s", w.Priority, time.Now().Format(time.Stamp), w.Tag, w.ID, text)
+		return len(line), err
+	}
 	if _, rest, ok := bytes.Cut(text, []byte("] ")); ok { // syslog has its own time
 		text = rest
 	}
@@ -136,7 +183,9 @@ type transferTalk struct {
 	journal *journal
 	format  *output.Format // of transferred files; nil logs none
 	scene   output.Scene
-	owner   bool // owners and groups are part of the transfer
+	module  string
+	way     string // "recv" or "send"
+	owner   bool   // owners and groups are part of the transfer
 	group   bool
 
 	below func() string // the directory that files arrive in; nil at a sender
@@ -146,14 +195,11 @@ type transferTalk struct {
 	dir    *string // what below gave
 }
 
-// Totals are what a transfer came to.
-type Totals struct {
-	Files int
-	Bytes int64
-}
-
 func newTransferTalk(j *journal, m *Module, opt *option.Set, scene output.DaemonScene) *transferTalk {
-	t := &transferTalk{journal: j, owner: opt.Owner, group: opt.Group, scene: output.Scene{Times: opt.Times, Pid: j.ID, Daemon: &scene}}
+	t := &transferTalk{journal: j, module: m.Name, way: "recv", owner: opt.Owner, group: opt.Group, scene: output.Scene{Times: opt.Times, Pid: j.ID, Daemon: &scene}}
+	if opt.Sender {
+		t.way = "send"
+	}
 	if m.LogTransfers {
 		t.format = output.ParseFormat(m.LogFormat)
 	}
@@ -197,6 +243,14 @@ func (t *transferTalk) line(e *output.Event) {
 		shown.Meta.UID = 0
 	}
 	shown.NoGroup = shown.NoGroup || !t.group
+	if t.journal.json != nil {
+		way := t.way
+		if e.Flags&wire.ItemDeleted != 0 {
+			way = "del."
+		}
+		t.journal.event("file", slog.String("module", t.module), slog.String("way", way), slog.String("path", string(shown.Path)), slog.Int64("size", e.Meta.Size))
+		return
+	}
 	t.journal.Line(string(t.format.Expand(nil, &shown, &scene)))
 }
 

@@ -2,11 +2,14 @@ package daemon_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -298,5 +301,39 @@ func TestANameConverterThatFailsEndsTheTransfer(t *testing.T) {
 	}
 	if log := w.read("log"); !strings.Contains(log, "Connection to name-converter failed.") {
 		t.Errorf("the log does not say why:\n%s", log)
+	}
+}
+
+// With --log-json each line is an object, also those of the transfer's process.
+func TestLogsMayBeJSON(t *testing.T) {
+	rsync(t)
+	w := build(t, stuff, owner()+"reverse lookup = no\n[mod]\npath = DIR/mod\ntransfer logging = yes\nread only = no\n[deny]\npath = DIR/mod\nhosts deny = *\n")
+	w.start(true, "--log-json")
+	w.run("rsync -a --delete src/ URL/mod/; rsync -a URL/deny/ out/; rsync -a URL/none/ out/")
+	type record struct {
+		Time                             time.Time
+		Event, Module, Way, Path, Reason string
+		Connection, Files, Code          int
+		ContentBytes                     int64   `json:"content_bytes"`
+		TookSeconds                      float64 `json:"took_seconds"`
+	}
+	seen := map[string]bool{}
+	eventually(t, "all is logged", func() bool {
+		for line := range strings.Lines(w.read("log")) {
+			var r record
+			if err := json.Unmarshal([]byte(line), &r); err != nil || r.Time.IsZero() || r.Connection == 0 {
+				t.Fatalf("%v: %s", err, line)
+			}
+			seen[strings.Join([]string{r.Event, r.Module, r.Way, r.Path, r.Reason}, " ")] = true
+			if r.Event == "transfer" && (r.Files != 2 || r.ContentBytes != 9 || r.Code != 0 || r.TookSeconds <= 0) {
+				t.Errorf("the transfer is %+v", r)
+			}
+		}
+		return len(seen) > 0 && strings.Contains(w.read("log"), `"reason":"module"`)
+	})
+	for _, want := range []string{"connect    ", "file mod recv new ", "file mod del. a.txt ", "transfer mod recv  ", "refused deny   host", "refused none   module"} {
+		if !seen[want] {
+			t.Errorf("no %s among\n%v", want, slices.Sorted(maps.Keys(seen)))
+		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net"
 	"net/netip"
@@ -28,6 +29,8 @@ type Options struct {
 	// LogFormat takes the place of those in the configuration and turns the log
 	// of transfers on, an empty one off; nil leaves both.
 	LogFormat *string
+
+	JSON bool // logs are JSON objects, one a line
 }
 
 // DefaultConfig is where the configuration lies if nobody says.
@@ -54,19 +57,6 @@ type Server struct {
 	counts   Counts
 }
 
-// Counts are what a daemon has done since it was started.
-type Counts struct {
-	Connections int
-	Refused     map[string]int // by reason
-	Modules     map[string]ModuleCounts
-}
-
-// ModuleCounts are those of one module.
-type ModuleCounts struct {
-	Transfers, Failed int
-	Totals
-}
-
 // New returns a daemon that does nothing yet.
 func New(o Options) *Server {
 	if o.Config == "" {
@@ -75,36 +65,8 @@ func New(o Options) *Server {
 	o.Config, o.LogFile = absolute(o.Config), absolute(o.LogFile)
 	s := &Server{options: o, names: net.DefaultResolver, from: map[string]int{}, failures: map[string]failures{}}
 	s.serial.Store(int64(os.Getpid()))
-	s.counts = Counts{Refused: map[string]int{}, Modules: map[string]ModuleCounts{}}
+	s.counts = Counts{Started: time.Now(), Refused: map[string]int{}, Modules: map[string]ModuleCounts{}}
 	return s
-}
-
-// Counts are a copy of what was counted.
-func (s *Server) Counts() Counts {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.counts
-	c.Refused, c.Modules = maps.Clone(c.Refused), maps.Clone(c.Modules)
-	return c
-}
-
-func (s *Server) count(reason string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.counts.Refused[reason]++
-}
-
-func (s *Server) finished(module string, done outcome) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.counts.Modules[module]
-	c.Transfers++
-	if done.Code != 0 {
-		c.Failed++
-	}
-	c.Files += done.Totals.Files
-	c.Bytes += done.Totals.Bytes
-	s.counts.Modules[module] = c
 }
 
 // environ is the daemon's environment.
@@ -121,7 +83,7 @@ func (s *Server) journal(c *conf.Config, id int) *journal {
 	if file == "" {
 		file = c.Global.Text(conf.LogFile, s.environ)
 	}
-	return openJournal("", file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), id)
+	return openJournal("", file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), LogTo{ID: id, JSON: s.options.JSON})
 }
 
 // complain logs the problems of a configuration, once for as long as they are
@@ -245,6 +207,7 @@ func (s *Server) visit(ctx, transfers context.Context, c caller, p *pass) {
 	}
 	if reason, err := v.open(ctx, c.tls); err != nil {
 		log.Line(err.Error())
+		log.event("refused", slog.String("reason", reason), slog.String("address", v.peer.address()))
 		log.close()
 		c.Close()
 		s.count(reason)

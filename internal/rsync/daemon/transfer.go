@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
 	"path"
 	"path/filepath"
@@ -103,7 +104,7 @@ func (m *Module) handshakeTime() time.Duration {
 
 // serve does what the request asks for.
 func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, place *walk.Place) outcome {
-	m := t.module
+	m, begun := t.module, time.Now()
 	opt, refusal := q.parse(t.env)
 	if refusal == nil {
 		refusal = newRefusals(m.Refuse, m.Charset != "").check(q.words, opt)
@@ -146,7 +147,15 @@ func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, p
 	if stats != nil && (code == 0 || opt.Sender || code == session.ExitPartial) {
 		t.log.Line(stats.LogLine())
 	}
-	return outcome{Code: code, Totals: talk.sum()}
+	totals := talk.sum()
+	if stats != nil {
+		totals.Sent, totals.Received = stats.Sent, stats.Received
+	}
+	t.log.event("transfer",
+		slog.String("module", m.Name), slog.String("user", t.client.User), slog.String("address", t.client.Address), slog.String("way", talk.way),
+		slog.String("request", q.text), slog.Int("code", code), slog.Int("files", totals.Files), slog.Int64("content_bytes", totals.Bytes),
+		slog.Int64("sent_bytes", totals.Sent), slog.Int64("received_bytes", totals.Received), slog.Duration("took", time.Since(begun)))
+	return outcome{Code: code, Totals: totals}
 }
 
 // destination is the directory of the module that files arrive in, by its name

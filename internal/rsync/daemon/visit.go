@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -24,6 +25,7 @@ type visit struct {
 	log      *journal
 	greeting greeting
 	early    []byte
+	module   string // that was asked for
 	user     string
 	vouched  string        // the user that a client's certificate stands for, "" if none does
 	relayed  *net.UnixConn // to the process of the transfer, if it cannot have the connection itself
@@ -92,14 +94,17 @@ func (v *visit) run(ctx context.Context) {
 		if r.logged != "" {
 			v.log.Line(r.logged)
 		}
+		v.log.event("refused", slog.String("reason", r.reason), slog.String("address", v.peer.address()), slog.String("module", v.module), slog.String("told", r.told))
 		v.server.count(r.reason)
 		_ = v.conn.SetDeadline(time.Now().Add(lingerTime))
 		_ = v.conn.say("@ERROR: %s\n", r.told)
 		linger(v.conn)
 	case isTimeout(err):
+		v.log.event("refused", slog.String("reason", "timeout"), slog.String("address", v.peer.address()), slog.String("module", v.module))
 		v.server.count("timeout")
 		v.log.linef("handshake timeout from %s", v.peer.address())
 	case errors.Is(err, errLine):
+		v.log.event("refused", slog.String("reason", "protocol"), slog.String("address", v.peer.address()), slog.String("module", v.module))
 		v.server.count("protocol")
 		v.log.linef("malformed line from %s", v.peer.address())
 	}
@@ -124,6 +129,7 @@ func linger(c *conn) {
 // serve takes the connection to "OK" and through the transfer.
 func (v *visit) serve(ctx context.Context) error {
 	v.log.linef("connect from %s (%s)", v.host(), v.peer.address())
+	v.log.event("connect", slog.String("host", v.host()), slog.String("address", v.peer.address()))
 	if err := v.greet(); err != nil {
 		return err
 	}
@@ -135,9 +141,10 @@ func (v *visit) serve(ctx context.Context) error {
 		v.log.linef("module-list request from %s (%s)", v.host(), v.peer.address())
 		return v.list()
 	}
+	v.module = clip(name)
 	section := v.config.Module(name)
 	if section == nil {
-		return v.unknown(name, "unknown module '%s' tried from %s (%s)", name)
+		return v.unknown("module", name, "unknown module '%s' tried from %s (%s)", name)
 	}
 	m := newModule(section, v.environ(name))
 	m.Jail = string(v.jail())
@@ -170,9 +177,9 @@ func (v *visit) list() error {
 	return v.conn.say("@RSYNCD: EXIT\n")
 }
 
-func (v *visit) unknown(name, logged string, words ...any) error {
+func (v *visit) unknown(reason, name, logged string, words ...any) error {
 	words = append(words, v.host(), v.peer.address())
-	return refused("module", fmt.Sprintf("Unknown module '%s'", clip(name)), logged, words...)
+	return refused(reason, fmt.Sprintf("Unknown module '%s'", clip(name)), logged, words...)
 }
 
 // admit applies the access rules of a module.
@@ -187,9 +194,8 @@ func (v *visit) admit(m *module) error {
 		v.log.linef("rsync allowed access on module %s from %s (%s)", m.Name, host, v.peer.address())
 		return nil
 	}
-	v.server.count("host")
 	if !m.section.Bool(conf.List) {
-		return v.unknown(m.Name, "rsync denied on module %s from %s (%s)", m.Name)
+		return v.unknown("host", m.Name, "rsync denied on module %s from %s (%s)", m.Name)
 	}
 	return refused("host", fmt.Sprintf("access denied to %s from %s (%s)", m.Name, host, v.peer.address()),
 		"rsync denied on module %s from %s (%s)", m.Name, host, v.peer.address())
@@ -226,7 +232,7 @@ func (v *visit) openLog(m *module) {
 		return
 	}
 	old := v.log
-	v.log = openJournal(v.jail(), m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.id)
+	v.log = openJournal(v.jail(), m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.log.to())
 	old.close()
 }
 
@@ -275,6 +281,7 @@ func (v *visit) start(ctx context.Context, m *module) error {
 	}
 	_ = v.conn.SetDeadline(time.Time{})
 	done := outcome{Code: exitStart}
+	v.server.started(m.Name)
 	defer func() {
 		if err := h.post(context.WithoutCancel(ctx), done.Code); err != nil {
 			v.log.linef("post-xfer exec failed: %v", err)

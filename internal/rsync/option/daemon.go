@@ -9,6 +9,8 @@ type DaemonSet struct {
 	BwLimit                                                int64 // bytes a second
 	NoDetach                                               bool
 	HasLogFormat                                           bool // also an empty one
+	LogJSON                                                bool
+	Metrics                                                string // [HOST:]PORT, "" is none
 	TLSCert, TLSKey, TLSClientCA                           string
 	TLSPort                                                int
 	TLSOnly                                                bool

@@ -128,6 +128,10 @@ var daemonTable = []*Option{
 		set: text(func(s *state) *string { return &s.DaemonWords.TLSClientCA })},
 	{Long: "tls-port", Arg: "PORT", Int: true, Own: true, Help: "the port of TLS, 874 by default",
 		set: number(func(s *state) *int { return &s.DaemonWords.TLSPort })},
+	{Long: "log-json", Own: true, Help: "write logs as JSON objects, one a line",
+		set: flag(func(s *state) *bool { return &s.DaemonWords.LogJSON })},
+	{Long: "metrics", Arg: "[HOST:]PORT", Own: true, Help: "serve metrics, on loopback unless a host is named",
+		set: text(func(s *state) *string { return &s.DaemonWords.Metrics })},
 	{Long: "tls-only", Own: true, Help: "serve nothing without TLS",
 		set: flag(func(s *state) *bool { return &s.DaemonWords.TLSOnly })},
 }
