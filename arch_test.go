@@ -28,7 +28,7 @@ var house = [][]string{
 	{"internal/cli/lockstep", "internal/cli/rsync", "internal/cli/inotify"},
 	{"internal/cli/eventline"},
 	{"internal/ops/fleet"},
-	{"internal/ops/control", "internal/ops/service", "internal/ops/importer", "internal/ops/web", "internal/ops/doctor"},
+	{"internal/ops/control", "internal/ops/service", "internal/ops/importer", "internal/ops/web", "internal/ops/doctor", "internal/ops/hook"},
 	{"internal/ops/report"},
 	{"internal/ops/config"},
 	{"internal/live/mirror"},

@@ -45,6 +45,7 @@ type Mirror struct {
 	fatal    error
 	ruleErr  string // last told
 	flushes  []*flush
+	allThere bool // every target was in step when that was last looked at
 }
 
 // rootCheck is how often the source's root is checked and held files are
@@ -361,9 +362,15 @@ func (m *Mirror) advance(ctx context.Context, now time.Time) {
 		m.settle(ctx, now)
 	}
 	m.flushed(ctx, now)
+	all := true
 	for _, s := range m.targets {
 		m.feed(s, now)
+		all = all && s.status == InStep
 	}
+	if all && !m.allThere && m.cfg.Listener.AllInStep != nil {
+		m.cfg.Listener.AllInStep()
+	}
+	m.allThere = all
 }
 
 // sleep is how long nothing needs to be done unless something comes in.

@@ -100,11 +100,19 @@ type Settings struct {
 	PollInterval Duration `toml:"poll_interval" json:"poll_interval" doc:"time between two looks where polling is used"`
 	MaxHold      Duration `toml:"max_hold" json:"max_hold" doc:"send a file as it is that stays open for writing longer than this; 0s is never"`
 	BatchDelay   Duration `toml:"batch_delay" json:"batch_delay" doc:"wait so long after a change for more; with 0s batches form by themselves"`
+
+	OnBatch       any      `toml:"on_batch" json:"on_batch" doc:"called after a batch has arrived at a target: a list is a program with its arguments, a string the URL of an HTTP server; see operations.md"`
+	OnInStep      any      `toml:"on_in_step" json:"on_in_step" doc:"called when everything has arrived at all targets"`
+	OnFailing     any      `toml:"on_failing" json:"on_failing" doc:"called when a target fails, and when it works again"`
+	HookTimeout   Duration `toml:"hook_timeout" json:"hook_timeout" doc:"how long such a call may take"`
+	HookRetries   int      `toml:"hook_retries" json:"hook_retries" doc:"how often one that failed is tried again"`
+	HookTokenFile string   `toml:"hook_token_file" json:"hook_token_file" doc:"the file whose first line HTTP servers get as a bearer token, an absolute path"`
 }
 
 // builtIn are the values of keys that are said nowhere.
 func builtIn() Settings {
 	return Settings{BwLimit: "", Delete: true, MaxDelete: -1, Watch: "auto",
+		OnBatch: "", OnInStep: "", OnFailing: "", HookTimeout: Duration(30 * time.Second), HookRetries: 3,
 		PollInterval: Duration(5 * time.Second), MaxHold: Duration(time.Minute)}
 }
 

@@ -75,10 +75,14 @@ func inline(table map[string]string) literal {
 	return literal("{ " + strings.Join(parts, ", ") + " }")
 }
 
-// tables writes a list of tables of strings on one line.
+// tables writes a list of strings, or of tables of strings, on one line.
 func tables(list []any) literal {
 	var parts []string
 	for _, item := range list {
+		if text, ok := item.(string); ok {
+			parts = append(parts, basic(text))
+			continue
+		}
 		words := map[string]string{}
 		for k, v := range item.(map[string]any) {
 			words[k] = v.(string)

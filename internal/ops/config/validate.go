@@ -181,6 +181,9 @@ func (m *Mirror) bounds() error {
 	if _, err := watch.ParseBackend(m.Watch); err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
+	if err := m.hooks(); err != nil {
+		return err
+	}
 	if _, err := m.rates(); err != nil {
 		return fmt.Errorf("bwlimit: %w", err)
 	}

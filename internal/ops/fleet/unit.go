@@ -82,7 +82,18 @@ func (u *unit) mirror() error {
 		cfg.Listener = listener
 		defer done()
 	}
+	notice := cfg.Listener.Notice
+	h, err := openHooks(&u.cfg, func(err error) {
+		if notice != nil {
+			notice(err.Error(), "")
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer h.close()
 	u.listen(&cfg.Listener)
+	h.listen(&cfg.Listener)
 	m, err := mirror.New(cfg)
 	if err != nil {
 		return err
