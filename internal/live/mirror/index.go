@@ -21,7 +21,7 @@ type index struct {
 	root  *dirNode
 	links map[tree.Inode]map[tree.Path]bool // names of files that have several
 	inode map[tree.Path]tree.Inode          // the same the other way
-	where map[uint64]*dirNode               // of files with one name, its directory; nil until a name is missing
+	where places                            // of files with one name
 	ghost map[tree.Path]tree.Inode          // removed names of files that had others: who has one open may still write
 	files int                               // entries that are not directories
 	dirs  int
@@ -138,8 +138,8 @@ func (x *index) put(p tree.Path, m tree.Meta) (removed int) {
 	if up.set(name, seen{stampOf(m), m.Ino}) {
 		x.files++
 	}
-	if x.where != nil && !m.Linked() {
-		x.where[m.Ino] = up
+	if !m.Linked() {
+		x.where.add(m.Ino, up)
 	}
 	x.unlink(p)
 	delete(x.ghost, p)
@@ -230,31 +230,21 @@ func (x *index) complete(p tree.Path, m tree.Meta) {
 	}
 }
 
-// find notes the name of the file behind m that was its only one until now.
+// find notes the name of the file behind m that was its only one until now. An
+// inode number may stand at several places: at one of them the file is gone, and
+// that has not been noticed yet.
 func (x *index) find(m tree.Meta) {
-	if x.where == nil {
-		x.where = map[uint64]*dirNode{}
-		x.root.locate(x.where)
-	}
-	d := x.where[m.Ino]
-	dir, ok := d.path()
-	if !ok {
-		return
-	}
-	for name, s := range d.all() {
-		if p := dir.Join(name); s.ino == m.Ino && x.inode[p] == (tree.Inode{}) {
-			x.link(dir.Join(name), m.Inode())
+	x.where.fill(x.root)
+	for _, d := range x.where.of(m.Ino) {
+		dir, ok := d.path()
+		if !ok {
+			continue
 		}
-	}
-}
-
-// locate notes for every file below d where it is.
-func (d *dirNode) locate(where map[uint64]*dirNode) {
-	for _, s := range d.all() {
-		where[s.ino] = d
-	}
-	for _, sub := range d.subs {
-		sub.locate(where)
+		for name, s := range d.all() {
+			if p := dir.Join(name); s.ino == m.Ino && x.inode[p] == (tree.Inode{}) {
+				x.link(p, m.Inode())
+			}
+		}
 	}
 }
 
@@ -351,9 +341,7 @@ func (x *index) rename(from, to tree.Path) {
 		up.set(from.Base(), seen{})
 		dst := x.ensure(to.Parent())
 		dst.set(to.Base(), f)
-		if x.where[f.ino] == up {
-			x.where[f.ino] = dst
-		}
+		x.where.move(f.ino, up, dst)
 	}
 	var moved []tree.Path
 	for p := range x.inode {
@@ -396,8 +384,8 @@ func (x *index) fill(dir tree.Path, m tree.Meta, entries []tree.Entry) {
 		names.WriteString(e.Name)
 		ends = append(ends, uint32(names.Len()))
 		base = append(base, seen{stampOf(e.Meta), e.Meta.Ino})
-		if x.where != nil && !e.Meta.Linked() {
-			x.where[e.Meta.Ino] = d
+		if !e.Meta.Linked() {
+			x.where.add(e.Meta.Ino, d)
 		}
 		if e.Meta.Linked() {
 			x.link(dir.Join(e.Name), e.Meta.Inode())

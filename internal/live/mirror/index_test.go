@@ -209,3 +209,38 @@ func TestARemovedNameLeadsToTheOthers(t *testing.T) {
 		t.Errorf("the name of another file leads to %q", got)
 	}
 }
+
+// An inode number is used again as soon as a file is gone, and the name that it
+// had may still be known.
+func TestANameIsFoundAlthoughItsInodeStandsElsewhereToo(t *testing.T) {
+	const ino = 5
+	two := func(serial int) tree.Meta {
+		m := file(serial)
+		m.Nlink = 2
+		return m
+	}
+	for _, c := range []struct{ early, removed bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		x := mirror.NewIndex()
+		x.Put("other/one", file(9))
+		if c.early { // the places of all files are kept from here on
+			x.Put("other/two", two(9))
+		}
+		stale := func(i int) tree.Path { return tree.Path(fmt.Sprintf("gone%d", i)) }
+		for i := range 20 {
+			if i == 10 {
+				x.Put("dir/name", file(ino))
+			}
+			x.Put(stale(i).Join("name"), file(ino))
+		}
+		for i := range 20 {
+			if c.removed {
+				x.Remove(stale(i))
+			}
+		}
+		x.Put("dir/second", two(ino))
+		got := x.Siblings("dir/second", two(ino))
+		if !slices.Contains(got, "dir/name") || c.removed && len(got) != 1 {
+			t.Errorf("%+v: the other names are %q", c, got)
+		}
+	}
+}
