@@ -427,10 +427,6 @@ func TestRsyncFourCorners(t *testing.T) {
 	}
 }
 
-// settledProtocol is the first at which the list of known differences is
-// complete; those below it fail with allVar only.
-const settledProtocol = 30
-
 // tries is how often a case is tried: how two processes take turns decides the
 // order of some lines, and a difference counts if it is always there.
 const tries = 3
@@ -465,10 +461,6 @@ func (c rowCase) compare(t *testing.T, seen *knownTally) {
 				found, err = c.differences(want, got)
 			}
 			check(t, err)
-			if len(found) > 0 && c.protocol < settledProtocol && os.Getenv(allVar) == "" {
-				t.Logf("below protocol %d differences are told only: %s", settledProtocol, strings.Join(found, "\n"))
-				return
-			}
 			seen.report(t, fmt.Sprintf("%s/%s/%d/%s", c.name, c.via, c.protocol, at), append([]string{
 				c.name + ": " + strings.Join(harness.QuoteAll(got.words), " "),
 			}, found...))

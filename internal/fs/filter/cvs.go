@@ -16,14 +16,18 @@ type cvsLists struct {
 }
 
 // rules is what the rule s, "-C" or "+C", stands for. The built-in patterns
-// are perishable where the peer knows of that; "!" forgets those before it.
+// are perishable; "!" forgets those before it.
 func (c cvsLists) rules(s spec, o Origin) ([]*Rule, error) {
 	const kept = flagInclude | flagNegate | flagOption | inherited
 	var list []*Rule
+	perishable := flagPerishable
+	if s.flags&flagOption != 0 { // a peer that cannot be told has the option too
+		perishable = flagSoftPerish
+	}
 	for _, part := range []struct {
 		words string
 		flags ruleFlags
-	}{{cvsDefaults, flagSoftPerish}, {c.home, 0}, {c.env, 0}} {
+	}{{cvsDefaults, perishable}, {c.home, 0}, {c.env, 0}} {
 		for _, word := range strings.FieldsFunc(part.words, func(r rune) bool { return r < 0x80 && isSpace(byte(r)) }) {
 			if word == "!" {
 				list = nil

@@ -32,6 +32,7 @@ var variable = []struct {
 	{regexp.MustCompile(`(?m)^rsync: \[\w+\] (?:read|write) error: (?:Connection reset by peer|Broken pipe) \(\d+\)\n`), ``},
 	{regexp.MustCompile(`(?m)^rsync: \[\w+\] safe_write failed .*: Broken pipe \(32\)\n`), ``},
 	{regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\d+\] `), `TIME [PID] `},
+	{regexp.MustCompile(`hash_hits=\d+`), `hash_hits=N`}, // how a search looks, not what it finds
 	{regexp.MustCompile(`port \d+`), `port N`},
 	{regexp.MustCompile(`--rsync-path=\S+`), `--rsync-path=PROGRAM`},
 }
@@ -64,9 +65,30 @@ func Plain(text, world string, programs ...string) string {
 // transfer at an old protocol that was complete or one that could not begin.
 var lateEnd = regexp.MustCompile(`(?m)^rsync error: error in (?:rsync protocol data stream \(code 12\)|socket IO \(code 10\)) .*\n`)
 
+// misfit is what each end says of a protocol that does not do, or does not have
+// an option. Which of them has the time to say so, is a matter of luck.
+var misfit = regexp.MustCompile(` requires protocol \d+ or higher |(?m:^)protocol version mismatch `)
+
+// alone is standard error as one end alone would have said it.
+func alone(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "rsync error: protocol incompatibility") {
+			line = "rsync error: protocol incompatibility\n"
+		}
+		if !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, "")
+}
+
 // PlainErrors is Plain for standard error, given how the transfer ended.
 func PlainErrors(text, world string, code int, programs ...string) string {
 	text = Plain(text, world, programs...)
+	if misfit.MatchString(text) {
+		text = alone(text)
+	}
 	if code == 0 || code == 2 {
 		text = lateEnd.ReplaceAllString(text, "")
 	}

@@ -269,12 +269,8 @@ func (t *transferTalk) arrival() string {
 }
 
 // Deleted implements output.Talk.
-func (t *transferTalk) Deleted(name tree.Path, dir bool) {
-	e := &output.Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: tree.File}}
-	if dir {
-		e.Meta.Kind = tree.Dir
-	}
-	t.line(e)
+func (t *transferTalk) Deleted(name tree.Path, m tree.Meta) {
+	t.line(output.Deletion(name, m))
 }
 
 // Progress implements output.Talk.

@@ -254,6 +254,7 @@ func (w *search) find(sum uint32) int {
 		}
 	}
 	if n := w.expected; n < whole && s.sum1[n] == sum && w.rule.usable(n, offset) && w.equal(n) {
+		w.result.Hits++
 		return n
 	}
 	tried := 0
@@ -312,6 +313,7 @@ func (w *search) finish() error {
 		want := w.sums.strong(last)
 		if checksum.Sum1(data) == w.sums.sum1[last] && bytes.Equal(sum2[:len(want)], want) {
 			w.pos = tail
+			w.result.Hits++
 			return w.emitBlock(last, short)
 		}
 	}

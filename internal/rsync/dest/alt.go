@@ -3,7 +3,7 @@ package dest
 import (
 	"errors"
 	"io/fs"
-	"strings"
+	"path"
 	"sync"
 	"syscall"
 
@@ -83,6 +83,9 @@ func (o *opener) openAlts() {
 		option, list = "--link-dest", d.opt.LinkDest
 	}
 	for _, name := range list {
+		if d.root == nil { // nothing is there to begin at
+			name = path.Clean(o.full(name))
+		}
 		dir := o.dirOf(name, apply.Options{KeepModes: true})
 		d.alts = append(d.alts, &alternate{name: name, root: dir.root})
 		full := dir.full
@@ -90,7 +93,7 @@ func (o *opener) openAlts() {
 			full = d.shown(name)
 		}
 		switch {
-		case dir.err == nil, d.root == nil && !strings.HasPrefix(name, "/"):
+		case dir.err == nil:
 		case errors.As(dir.err, new(walk.UntrustedLink)):
 			d.refusal(dir.err)
 		case errnoOf(dir.err) == syscall.ENOTDIR:

@@ -30,7 +30,8 @@ type setter struct {
 	have  *Found    // kept up to date as far as rsync looks again
 	want  tree.Meta // owner, group and permissions of it
 
-	exact   bool // times are compared exactly, whatever --modify-window is
+	exact   bool // times are compared exactly, whatever --modify-window is: after -c, and once attributes were set
+	fresh   bool // it was made just now: a time in this second is to be right as well
 	noMtime bool // the modification time is left alone
 	keepDir bool // a directory that must stay open to its owner for now
 	waits   bool // long attributes that are not known yet come later
@@ -69,6 +70,7 @@ func (d *Dest) SetAttrs(f *flist.File, have *Found) (changed bool, err error) {
 		if have.Exists() {
 			s.want = d.Want(f, have)
 		} else {
+			s.fresh = true
 			now, err := d.lookAt(at, f.Meta.IsDir())
 			if err != nil {
 				return err
@@ -120,7 +122,9 @@ func (d *Dest) SetXattrs(f *flist.File) error {
 	var failed error
 	err = d.at(p, &have, func(at apply.Place) error {
 		s := &setter{d: d, f: f, o: at.Object(), label: d.FullName(p), short: string(p), have: &have, perm: have.real.Perm}
-		s.xattrs()
+		if s.xattrs(); s.changed {
+			s.times()
+		}
 		if s.perm != have.real.Perm { // it was made writable for that
 			s.failed(s.o.Chmod(have.real.Perm), "failed to set permissions on "+s.label)
 		}
@@ -263,7 +267,7 @@ func (s *setter) xattrs() {
 		}
 		err := s.writable(func() error { return s.o.Setxattr(w.local, w.Value) })
 		if !s.failed(err, "rsync_xal_set: "+s.call("setxattr")+"("+s.label+",\""+w.local+"\") failed") {
-			s.changed = true
+			s.changed, s.exact = true, true
 		}
 	}
 	for _, name := range gone {
@@ -272,7 +276,7 @@ func (s *setter) xattrs() {
 			err = nil
 		}
 		if !s.failed(err, "rsync_xal_clear: "+s.call("removexattr")+"("+s.label+",\""+name+"\") failed") {
-			s.changed = true
+			s.changed, s.exact = true, true
 		}
 	}
 }
@@ -301,6 +305,9 @@ func (s *setter) times() bool {
 	}
 	if s.d.opt.Atimes > 0 && kind != tree.Dir && (kind != tree.Symlink || !s.d.opt.OmitLinkTimes) && s.f.Extra().Atime.Sec != s.have.Atime.Sec {
 		atime = &s.f.Extra().Atime
+	}
+	if s.fresh && mtime == nil && atime == nil && !s.noMtime && s.d.keepsTime(kind) && s.f.Meta.Mtime != s.have.Mtime {
+		_ = s.o.SetTimes(&s.f.Meta.Mtime, nil)
 	}
 	if mtime == nil && atime == nil {
 		return true

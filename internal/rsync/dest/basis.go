@@ -63,16 +63,24 @@ func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error
 // itemsFrom is the protocol from which requests tell their basis.
 const itemsFrom = 29
 
-// meant is the basis that a request means: below itemsFrom it can't say that it
-// is the partial file, which is taken if there is one.
+// meant is the basis that a request means: below itemsFrom it can't say so, and
+// it is the partial file if there is one, else the file itself, else that in the
+// alternate directory.
 func (d *Dest) meant(f *flist.File, b wire.Basis) wire.Basis {
-	if d.p.Protocol >= itemsFrom || b != wire.BasisFile || d.holding == "" {
+	if d.p.Protocol >= itemsFrom || b != wire.BasisFile {
 		return b
 	}
-	if part, err := d.StatPartial(f); err != nil || !part.Exists() {
-		return b
+	if d.holding != "" {
+		if part, err := d.StatPartial(f); err == nil && part.Exists() {
+			return wire.BasisPartial
+		}
 	}
-	return wire.BasisPartial
+	if len(d.alts) > 0 {
+		if have, err := d.Stat(f); err == nil && !have.Exists() {
+			return wire.Basis(0)
+		}
+	}
+	return b
 }
 
 // basisFound is what the basis of a transfer is.

@@ -127,6 +127,10 @@ func (d *Dest) Single() bool { return d.name != "" }
 // Mkdir was called for it.
 func (d *Dest) Fresh() bool { return d.isNew }
 
+// Passed says that an entry came before the root, as it may at old protocols:
+// if Open made the directory, the root is no longer new.
+func (d *Dest) Passed() { d.made.Store(false) }
+
 // Super reports whether what is root's is tried: owners, devices. With
 // --fake-super it is, by other means.
 func (d *Dest) Super() bool { return d.me.super || d.me.fake }

@@ -39,8 +39,8 @@ func (k *talk) add(line string) {
 func (k *talk) Text(_ wire.Code, text string)  { k.add(text) }
 func (k *talk) Item(*output.Event, bool)       {}
 func (k *talk) Progress(output.Progress, bool) {}
-func (k *talk) Deleted(name tree.Path, isDir bool) {
-	k.add("*deleting   " + slashed(string(name), isDir))
+func (k *talk) Deleted(name tree.Path, m tree.Meta) {
+	k.add("*deleting   " + slashed(string(name), m.IsDir()))
 }
 
 func slashed(name string, isDir bool) string {

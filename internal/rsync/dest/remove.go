@@ -240,7 +240,7 @@ func (r *remover) one(p tree.Path, m tree.Meta, top bool) error {
 		}
 	}
 	if !room {
-		d.p.Talk.Deleted(r.shown(p), m.IsDir())
+		d.p.Talk.Deleted(r.shown(p), m)
 		d.removed.Add(1)
 		d.deleted[countOf(m.Kind)].Add(1)
 	}

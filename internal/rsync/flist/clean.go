@@ -145,6 +145,16 @@ func (d *Decoder) prune(order []*File) {
 	}
 }
 
+// OrphanError is about an entry whose directory is not listed. It is an
+// ErrProtocol.
+type OrphanError struct{ Path tree.Path }
+
+func (e *OrphanError) Error() string {
+	return fmt.Sprintf("%s without the directory that holds it: %v", e.Path, ErrProtocol)
+}
+
+func (e *OrphanError) Unwrap() error { return ErrProtocol }
+
 // checkParents refuses an entry whose directory is not listed: where it would
 // go was never looked at (section 9.1). Only missing arguments may lie below
 // other ones, or, with a warning, below what is not listed at all (3.6).
@@ -166,7 +176,7 @@ func (d *Decoder) checkParents(order []*File) error {
 		case p != nil && p.Meta.IsDir():
 			last = parent
 		case !f.Gone || p != nil && !p.Gone:
-			return fmt.Errorf("%s without the directory that holds it: %w", f.Path, ErrProtocol)
+			return &OrphanError{f.Path}
 		case p == nil:
 			code := wire.CodeError
 			if d.opts.Protocol < 30 {

@@ -56,7 +56,7 @@ func (d *Decoder) readACL(t *aclLists, access bool) int32 {
 func (d *Decoder) readNamed() []aclNamed {
 	in := &d.in
 	var named []aclNamed
-	for n := in.count("number of named ACL entries", maxACLNamed); n > 0 && in.err == nil; n-- {
+	for n := in.varcount("number of named ACL entries", maxACLNamed); n > 0 && in.err == nil; n-- {
 		id, x := uint32(in.varint()), in.varint()
 		names := &d.groups
 		if x&2 != 0 {

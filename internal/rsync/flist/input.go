@@ -98,8 +98,13 @@ func (in *input) int30() int32 {
 }
 
 // count reads an int30 that says how much follows: 0 to limit.
-func (in *input) count(what string, limit int) int {
-	n := in.int30()
+func (in *input) count(what string, limit int) int { return in.limited(in.int30(), what, limit) }
+
+// varcount is count for what came with protocol 30, and has that form in a
+// local copy at any protocol.
+func (in *input) varcount(what string, limit int) int { return in.limited(in.varint(), what, limit) }
+
+func (in *input) limited(n int32, what string, limit int) int {
 	if n < 0 || int64(n) > int64(limit) {
 		in.failf(ErrProtocol, "%s %d is not 0 to %d", what, n, limit)
 		return 0

@@ -133,7 +133,7 @@ func (d *Decoder) readXattrs() int32 {
 	}
 	var set []attr
 	total := 0
-	for n := in.count("number of xattrs", maxXattrs); n > 0 && in.err == nil; n-- {
+	for n := in.varcount("number of xattrs", maxXattrs); n > 0 && in.err == nil; n-- {
 		a := d.readXattr()
 		a.Number = int32(len(set) + 1)
 		if total += len(a.Name) + 1 + a.Size; total > maxXattrSet {
@@ -155,8 +155,8 @@ func (d *Decoder) readXattrs() int32 {
 //	nameLen:varint (NUL included) valueLen:varint name NUL value or MD5:16
 func (d *Decoder) readXattr() (a attr) {
 	in := &d.in
-	nameLen := in.count("length of an xattr's name", maxXattrName+1)
-	a.Size = in.count("length of an xattr", maxXattrValue)
+	nameLen := in.varcount("length of an xattr's name", maxXattrName+1)
+	a.Size = in.varcount("length of an xattr", maxXattrValue)
 	name := in.bytes(nameLen)
 	if in.err != nil {
 		return a

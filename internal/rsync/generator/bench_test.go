@@ -23,7 +23,7 @@ type quiet struct{}
 
 func (quiet) Text(wire.Code, string)         {}
 func (quiet) Item(*output.Event, bool)       {}
-func (quiet) Deleted(tree.Path, bool)        {}
+func (quiet) Deleted(tree.Path, tree.Meta)   {}
 func (quiet) Progress(output.Progress, bool) {}
 
 const (

@@ -247,7 +247,7 @@ func TestOldServersSayWhatTheyMake(t *testing.T) {
 }
 
 func TestOldClientsShowItThemselves(t *testing.T) {
-	r := newRig(t, 28, "-aH")
+	r := newRig(t, 28, "-aHi")
 	plant(t, r.src, "a x", "l -> a", "h = a", "d/")
 	r.run()
 	equal(t, "messages", r.said, "item: .d..t...... ", "item: cd+++++++++ d", "item: cL+++++++++ l", "item: hf+++++++++ a")

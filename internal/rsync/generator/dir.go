@@ -86,7 +86,7 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 		g.lose(f)
 		return
 	}
-	g.reportDir(f, ndx, have, early)
+	matched := g.reportDir(f, ndx, have, early)
 	if have.Kind == tree.Missing {
 		if g.dry {
 			g.dirs[f] |= absent
@@ -103,7 +103,7 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 	if changed {
 		g.changed()
 	}
-	if (changed || g.dirs[f]&absent != 0) && g.p.Server && g.p.Protocol < 29 && g.info(option.InfoName) > 0 {
+	if (changed || g.dirs[f]&absent != 0) && !matched && g.tellsNames() {
 		g.text(wire.CodeInfo, g.name(f)+"/")
 	}
 	if g.narrow(f) {
@@ -112,11 +112,18 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 	g.sweepDir(l, f, have)
 }
 
-// reportDir reports a directory before anything is done to it.
-func (g *run) reportDir(f *flist.File, ndx int32, have *dest.Found, early bool) {
+// tellsNames reports whether names are told in text where there are no reports
+// on the wire.
+func (g *run) tellsNames() bool {
+	return g.p.Protocol < 29 && (g.p.Server || g.opt.Itemize == 0) && g.info(option.InfoName) > 0
+}
+
+// reportDir reports a directory before anything is done to it. matched says that
+// an alternate directory has the same.
+func (g *run) reportDir(f *flist.File, ndx int32, have *dest.Found, early bool) (matched bool) {
 	if have.Kind == tree.Dir && !early {
 		g.report(f, ndx, have, 0, nil)
-		return
+		return false
 	}
 	none := dest.Found{}
 	if g.d.Alts() > 0 {
@@ -127,10 +134,11 @@ func (g *run) reportDir(f *flist.File, ndx int32, have *dest.Found, early bool) 
 				g.upToDate(f, false)
 			}
 			g.report(f, ndx, &m.Found, flags, nil)
-			return
+			return m.Level == dest.SameAll
 		}
 	}
 	g.report(f, ndx, &none, wire.ItemLocalChange, nil)
+	return false
 }
 
 // mkdir makes a directory; its attributes are set later.
@@ -206,12 +214,24 @@ func (g *run) touchAll() {
 // touchUp puts right the times and the mode of a directory, if something
 // changed its time meanwhile. Trouble was told.
 func (g *run) touchUp(dir *flist.File) {
-	have, err := g.d.Stat(dir)
-	if err == nil && g.d.SameTime(have.Mtime, dir.Meta.Mtime) && !g.narrow(dir) {
+	if have, err := g.d.Stat(dir); err == nil && g.timely(have.Mtime, dir.Meta.Mtime) && !g.narrow(dir) {
 		return
 	}
 	g.did(g.d.TouchUp(dir))
 }
+
+// timely reports whether a directory's time needs no putting right: where the
+// sender tells nanoseconds they count too, whatever the window of comparisons,
+// else a directory that changes in the second of its time keeps the wrong one.
+func (g *run) timely(have, want tree.Time) bool {
+	if g.p.Protocol >= nanosecondsFrom {
+		return have == want
+	}
+	return g.d.SameTime(have, want)
+}
+
+// nanosecondsFrom is the first protocol with the nanoseconds of times.
+const nanosecondsFrom = 31
 
 // narrow reports whether a directory must stay more open than it is to be while
 // we work in it.

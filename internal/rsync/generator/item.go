@@ -54,10 +54,13 @@ func (g *run) header(f *flist.File, ndx int32, have *dest.Found, flags wire.Item
 }
 
 // reportHere says what happened to an entry where there are no reports on the
-// wire: below protocol 29. A server tells its client in text what was made, the
-// client itself shows it as always.
+// wire: below protocol 29. A client that itemises shows it as always, any other
+// end tells in text what was made.
 func (g *run) reportHere(f *flist.File, flags wire.Item, xname *string) {
-	if !g.p.Server {
+	if !g.p.Server && g.opt.Itemize > 0 {
+		if f.Meta.Kind == tree.Symlink && flags&wire.ItemTime != 0 {
+			flags |= wire.ItemTimeFail
+		}
 		e := &output.Event{Flags: flags, Path: f.Path, Meta: f.Full(), Target: g.d.Target(f)}
 		if xname != nil {
 			e.Flags |= wire.ItemXnameFollows

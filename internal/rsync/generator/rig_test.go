@@ -280,8 +280,8 @@ func (r *rig) Item(e *output.Event, before bool) {
 }
 
 // Deleted implements output.Talk.
-func (r *rig) Deleted(name tree.Path, dir bool) {
-	if dir {
+func (r *rig) Deleted(name tree.Path, m tree.Meta) {
+	if m.IsDir() {
 		name += "/"
 	}
 	r.say("deleted: " + string(name))

@@ -134,6 +134,7 @@ func (g *run) do() error {
 	}
 	if g.timing == before && l != nil && !g.inc {
 		g.sweepAll(l)
+		g.scout.removals++ // times of directories are not what they were either
 	}
 	how := "enabled"
 	if g.whole {
@@ -247,6 +248,9 @@ func (g *run) pass(l *list) error {
 				g.show(f)
 			}
 			continue
+		}
+		if g.steps == 1 && !f.Path.IsRoot() {
+			g.d.Passed()
 		}
 		if err := g.entry(l, f, i); err != nil {
 			return err

@@ -29,12 +29,8 @@ func NewLog(to io.Writer, pid int, now func() time.Time) *Log {
 	return &Log{to: to, pid: " [" + strconv.Itoa(pid) + "] ", now: now}
 }
 
-// Line writes a line, with its control bytes escaped. Empty lines, which set
-// blocks apart on a terminal, are left out.
+// Line writes a line, with its control bytes escaped.
 func (l *Log) Line(line string) {
-	if line == "" {
-		return
-	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.buf = l.now().AppendFormat(l.buf[:0], logTime)

@@ -207,11 +207,9 @@ func (p *Printer) expand(f *Format, e *Event) string {
 }
 
 // Deleted implements Talk.
-func (p *Printer) Deleted(name tree.Path, dir bool) {
-	e := &Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: tree.File}, NoGroup: !p.c.Opt.Group}
-	if dir {
-		e.Meta.Kind = tree.Dir
-	}
+func (p *Printer) Deleted(name tree.Path, m tree.Meta) {
+	e := Deletion(name, m)
+	e.NoGroup = !p.c.Opt.Group
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.silent && (p.format != nil || p.c.Opt.Info[option.InfoDel] > 0) {
@@ -220,6 +218,11 @@ func (p *Printer) Deleted(name tree.Path, dir bool) {
 	if p.c.Log != nil && p.logged != nil {
 		p.c.Log.Line(p.deletion(p.logged, e))
 	}
+}
+
+// Deletion is the event of an item that was removed.
+func Deletion(name tree.Path, m tree.Meta) *Event {
+	return &Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: m.Kind, Perm: m.Perm}}
 }
 
 // deletion is the line of what was deleted: in a format that can tell that it

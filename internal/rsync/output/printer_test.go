@@ -46,7 +46,7 @@ func (s *stage) play(t *testing.T) {
 	}
 	s.Text(wire.CodeLog, "building file list")
 	s.Text(wire.CodeClient, "sending incremental file list\n")
-	s.Deleted("old/dir", true)
+	s.Deleted("old/dir", tree.Meta{Kind: tree.Dir})
 	s.Item(&output.Event{Meta: tree.Meta{Kind: tree.Dir}, Flags: wire.ItemTime}, false)
 	transfer(output.Event{Path: "a\nb", Meta: tree.Meta{Kind: tree.File}, Flags: isNew, Sending: true, Bytes: 5})
 	s.Item(&output.Event{Path: "same", Meta: tree.Meta{Kind: tree.File}}, false)
@@ -56,7 +56,7 @@ func (s *stage) play(t *testing.T) {
 	s.Text(wire.CodeInfo, "info: \x01")
 	s.Text(wire.CodeWarning, "warning")
 	s.Text(wire.CodeErrorXfer, "error")
-	s.Text(wire.CodeInfo, "")
+	s.Text(wire.CodeClient, "\n")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestProgressOfTheWholeTransfer(t *testing.T) {
 	s.Item(&output.Event{Path: "b", Meta: tree.Meta{Kind: tree.File}, Flags: isNew}, true)
 	s.now = s.now.Add(time.Second)
 	s.Progress(output.Progress{TotalAt: 300005, TotalSize: 300005, Transferred: 2, Left: 1, All: 4}, true)
-	s.Text(wire.CodeInfo, "")
+	s.Text(wire.CodeClient, "\n")
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,10 @@ type Talk interface {
 	// if any, is still to come: it is called twice for a transfer, and the
 	// format decides which of the two calls prints (5.3).
 	Item(e *Event, before bool)
-	// Deleted reports an item that was removed at the destination.
-	Deleted(name tree.Path, dir bool)
+	// Deleted reports an item that was removed at the destination. Of m its kind
+	// and permissions count; a peer tells no more than whether it was a
+	// directory.
+	Deleted(name tree.Path, m tree.Meta)
 	// Progress tells how far the file under way is; done ends it.
 	Progress(p Progress, done bool)
 }

@@ -405,7 +405,7 @@ func (k *talk) Item(e *output.Event, before bool) {
 	k.digests = append(k.digests, fmt.Sprintf("%d %d:%s", e.Bytes, e.Digits, e.Digest))
 }
 
-func (k *talk) Deleted(tree.Path, bool) {}
+func (k *talk) Deleted(tree.Path, tree.Meta) {}
 
 func (k *talk) Progress(p output.Progress, done bool) {
 	k.mu.Lock()

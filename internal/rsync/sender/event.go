@@ -27,6 +27,9 @@ func (m *run) event(q *request, o *openList) *output.Event {
 		e.Flags |= wire.ItemMissingDetails
 	}
 	if kind == tree.Symlink {
+		if e.Flags&wire.ItemTime != 0 && !m.params.Compat.Has(wire.SymlinkTimes) {
+			e.Flags |= wire.ItemTimeFail
+		}
 		e.Target = o.targets[int32(o.Position(q.ndx))]
 	}
 	if e.HasXname && q.iflags&itemLocal != 0 {

@@ -235,7 +235,11 @@ func (p *peer) message(c wire.Code, payload []byte) error {
 	case wire.CodeDeleted:
 		if p.talk != nil {
 			name, dir := strings.CutSuffix(string(payload), "\x00")
-			p.talk.Deleted(tree.Path(name), dir)
+			m := tree.Meta{Kind: tree.File}
+			if dir {
+				m.Kind = tree.Dir
+			}
+			p.talk.Deleted(tree.Path(name), m)
 		}
 		p.deleted = append(p.deleted, strings.TrimSuffix(string(payload), "\x00"))
 	case wire.CodeErrorExit:

@@ -160,6 +160,7 @@ func (v *voice) listed(entries int) {
 	case !v.lists():
 	case v.opt.Info[option.InfoFlist] == 1:
 		v.say(wire.CodeClient, "done\n")
+		v.say(wire.CodeLog, "done")
 	case entries == 1:
 		v.say(wire.CodeClient, "1 file to consider\n")
 	default:

@@ -173,13 +173,17 @@ func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*out
 	}
 	if stats != nil {
 		for _, line := range stats.Lines(r.Opt) {
+			if line == "" { // which sets blocks apart on a terminal
+				r.talk.Text(wire.CodeClient, "\n")
+				continue
+			}
 			r.talk.Text(wire.CodeInfo, line)
-		}
-		if r.Opt.Info[option.InfoStats] == 0 {
-			r.talk.Text(wire.CodeLog, stats.LogLine())
 		}
 	}
 	code := max(e.verdict(), other)
+	if stats != nil && totalsLogged(code, e.sends(), r.Opt.Info[option.InfoStats] > 0) {
+		r.talk.Text(wire.CodeLog, stats.LogLine())
+	}
 	if code != 0 {
 		grade := wire.CodeError
 		if code == ExitVanished {
@@ -188,6 +192,16 @@ func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*out
 		r.talk.Text(grade, ExitLine(code, e.role))
 	}
 	return stats, ended(code, goodbye, nil)
+}
+
+// totalsLogged reports whether the log gets its line of totals: one that has
+// those of the terminal needs none, but a sender with errors repeats them, and
+// a receiver with errors has none.
+func totalsLogged(code int, sends, shown bool) bool {
+	if code != 0 {
+		return sends
+	}
+	return !shown
 }
 
 // remote does a push or a pull.

@@ -254,9 +254,11 @@ func (c *Conn) destination(opts *Options, path string) (string, error) {
 // and does the handshake.
 func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []string, talk output.Talk) (*end, error) {
 	c.stage = arguments
-	if err := fits(set, c.protocol); err != nil {
-		c.Close()
-		return nil, refuse(c.stage, ExitProtocol, err)
+	if c.ep.Daemon { // else both ends find out, and both say so
+		if err := fits(set, c.protocol, false); err != nil {
+			c.Close()
+			return nil, refuse(c.stage, ExitProtocol, err)
+		}
 	}
 	words := append(set.ServerArgs(c.protocol, !push), ".")
 	if set.SecludedArgs {

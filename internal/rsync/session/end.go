@@ -84,7 +84,11 @@ func (e *end) onMessage(code wire.Code, payload []byte) error {
 		return nil
 	case code == wire.CodeDeleted && e.sends():
 		name, dir := strings.CutSuffix(e.charset.textFromWire(string(payload)), "\x00")
-		e.talk.Deleted(tree.Path(name), dir)
+		m := tree.Meta{Kind: tree.File}
+		if dir {
+			m.Kind = tree.Dir
+		}
+		e.talk.Deleted(tree.Path(name), m)
 		return nil
 	}
 	return e.fromClient(code, payload)
@@ -190,7 +194,7 @@ func (e *end) beginClient() error {
 // oldRules fails for rules that an old peer could not be told, though they are
 // not sent: so does rsync.
 func (e *end) oldRules() error {
-	if e.protocol >= sidedProtocol {
+	if e.protocol >= perishProtocol {
 		return nil
 	}
 	_, err := e.rules.Wire(e.protocol, true, e.opt.DeleteExcluded)

@@ -214,6 +214,9 @@ func (c *Conn) authenticate(challenge string, peerDigests []string) error {
 	}
 	password, err := c.ep.Password()
 	if err != nil {
+		if errors.As(err, new(*fatal)) { // which says everything
+			return c.fail(err)
+		}
 		return c.fail(fmt.Errorf("password for module %s: %w", tree.Quote(c.ep.Module), err))
 	}
 	c.say("%s %s\n", c.ep.user(), d.respond(password, challenge))

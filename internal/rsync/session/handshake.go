@@ -52,10 +52,8 @@ func (h *handshake) shake() error {
 	if h.protocol < MinProtocol {
 		return fatalf(ExitProtocol, "peer speaks protocol %d, at least %d is needed", h.protocol, MinProtocol)
 	}
-	if !h.local {
-		if err := fits(h.opt, h.protocol); err != nil {
-			return err
-		}
+	if err := fits(h.opt, h.protocol, false); err != nil {
+		return err
 	}
 	if err := h.prepare(); err != nil {
 		return err
@@ -257,8 +255,8 @@ func newSeed(opt *option.Set) int32 {
 }
 
 // fits reports options that a protocol does not have (rsync-session 4.3), as
-// rsync says it.
-func fits(opt *option.Set, protocol int) error {
+// rsync says it. Within one program ACLs and xattrs travel at any protocol.
+func fits(opt *option.Set, protocol int, local bool) error {
 	lacks := func(what string, need int) error {
 		return fatalf(ExitProtocol, "%s requires protocol %d or higher (negotiated %d).", what, need, protocol)
 	}
@@ -273,9 +271,9 @@ func fits(opt *option.Set, protocol int) error {
 		}
 	}
 	switch {
-	case opt.ACLs && protocol < aclProtocol:
+	case opt.ACLs && protocol < aclProtocol && !local:
 		return lacks("--acls", aclProtocol)
-	case opt.Xattrs > 0 && protocol < aclProtocol:
+	case opt.Xattrs > 0 && protocol < aclProtocol && !local:
 		return lacks("--xattrs", aclProtocol)
 	case opt.Fuzzy > 0 && protocol < fuzzyProtocol:
 		return lacks("--fuzzy", fuzzyProtocol)

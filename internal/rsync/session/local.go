@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"sync"
 
+	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/compress"
@@ -61,7 +62,11 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	code := 0
 	serve.Go(func() {
 		defer theirs.hangUp()
-		switch _, err := server.run(ctx, []string{r.ops.Dest}); {
+		err := server.ownRules()
+		if err == nil {
+			_, err = server.run(ctx, []string{r.ops.Dest})
+		}
+		switch {
 		case err == nil:
 			code = server.verdict()
 		case ctx.Err() == nil: // else the client says so
@@ -75,7 +80,7 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	if err != nil {
 		if hungUp(err) {
 			if serve.Wait(); code != 0 {
-				err = exitError{code} // the other half has said why
+				err = client.left(code)
 			}
 		}
 		stats, err = r.finish(client, stats, err, 0)
@@ -85,6 +90,24 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	}
 	serve.Wait()
 	return r.finish(client, stats, nil, code)
+}
+
+// ownRules fails for the rules of -C in an old protocol: a server that is told
+// of them by a client adds them to its own, that of a local copy cannot.
+func (e *end) ownRules() error {
+	if e.opt.CVSExclude && e.protocol < sidedProtocol {
+		return tooModern(filter.ErrTooModern)
+	}
+	return nil
+}
+
+// left is why the client ends when its other half ended with a code and said
+// why: an old protocol has no way to tell the code.
+func (e *end) left(code int) error {
+	if e.protocol < exitProtocol {
+		return io.ErrUnexpectedEOF
+	}
+	return exitError{code}
 }
 
 // hungUp reports whether err is about the other half having gone.
@@ -127,6 +150,12 @@ func (r *errand) agreeLocally() (agreement, error) {
 	h.protocol = cmp.Or(r.Opt.Protocol, MaxProtocol)
 	s := handshake{opt: r.Opt, local: true, env: r.Getenv, server: true}
 	s.protocol = h.protocol
+	if h.protocol < MinProtocol || h.protocol > MaxProtocol {
+		return agreement{}, errUnclean
+	}
+	if err := fits(r.Opt, h.protocol, true); err != nil {
+		return agreement{}, err
+	}
 	for _, h := range []*handshake{&h, &s} {
 		if err := h.prepare(); err != nil {
 			return agreement{}, err
@@ -174,15 +203,15 @@ const localFlags = wire.SymlinkTimes | wire.SymlinkIconv | wire.SafeFlist | wire
 	wire.InplacePartialDir | wire.VarintFlistFlags | wire.ID0Names
 
 // localTalk is where the server of a local copy speaks: errors go straight to
-// the user, the rest through the stream, in order with what the client says of
-// items.
+// the user, but for old protocols; the rest through the stream, in order with
+// what the client says of items.
 type localTalk struct {
 	output.Talk
 	frames serverTalk
 }
 
 func (t *localTalk) Text(code wire.Code, text string) {
-	if code == wire.CodeInfo || !code.IsText() {
+	if code == wire.CodeInfo || !code.IsText() || t.frames.protocol < deletedProtocol {
 		t.frames.Text(code, text)
 		return
 	}
@@ -191,6 +220,6 @@ func (t *localTalk) Text(code wire.Code, text string) {
 
 func (t *localTalk) Item(*output.Event, bool) {}
 
-func (t *localTalk) Deleted(name tree.Path, dir bool) { t.frames.Deleted(name, dir) }
+func (t *localTalk) Deleted(name tree.Path, m tree.Meta) { t.frames.Deleted(name, m) }
 
 func (t *localTalk) Progress(output.Progress, bool) {}

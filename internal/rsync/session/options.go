@@ -77,6 +77,7 @@ const (
 	nulProtocol     = 30 // arguments end with NUL instead of LF
 	capsProtocol    = 30 // the capability string
 	sidedProtocol   = 29 // filter rules know sides
+	perishProtocol  = 30 // filter rules may be perishable
 	nsecProtocol    = 31 // nanoseconds travel, and servers may know of a window of -1
 )
 

@@ -65,14 +65,14 @@ func (r *errand) daemon(ep *Endpoint) error {
 	}
 	path := r.ops.Remote.Path
 	if strings.HasPrefix(path, "/") {
-		return fatalf(ExitSyntax, "ERROR: The remote path must start with a module name")
+		return fatalf(ExitStartClient, "ERROR: The remote path must start with a module name not a /")
 	}
 	ep.Module, _, _ = strings.Cut(path, "/")
 	ep.List = ep.Module == ""
 	if strings.HasPrefix(ep.Module, "#") || strings.ContainsAny(ep.Module, "\r\n") {
 		return fatalf(ExitSyntax, "ERROR: The remote path must start with a module name")
 	}
-	if !opt.NoMotd || ep.List {
+	if !opt.NoMotd {
 		ep.OnText = func(line string) { r.talk.Text(wire.CodeInfo, line) }
 	} else {
 		ep.OnText = func(string) {}

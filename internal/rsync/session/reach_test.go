@@ -65,7 +65,7 @@ func TestDaemonClients(t *testing.T) {
 		{"a bad proxy", url + "open", []string{"RSYNC_PROXY=nowhere"}, 10, "", "invalid proxy specification: should be HOST:PORT\n"},
 		{"a program", "-a --no-motd rsync://host/open/f DEST", []string{"RSYNC_CONNECT_PROG=true"}, 5, "", "did not see server greeting"},
 		{"a host that no shell should see", "rsync://a;b/open", []string{"RSYNC_CONNECT_PROG=true %H"}, 10, "", "unsafe host characters"},
-		{"a path without a module", fmt.Sprintf("rsync://127.0.0.1:%d//x", d.port), nil, 1, "", "must start with a module name"},
+		{"a path without a module", fmt.Sprintf("rsync://127.0.0.1:%d//x", d.port), nil, 5, "", "must start with a module name not a /"},
 	}
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,10 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 	e.listed = e.r.Count() - before
 	if err == nil && forwarded != nil {
 		err = forwarded()
+	}
+	if orphan := (*flist.OrphanError)(nil); errors.As(err, &orphan) {
+		e.role = "generator" // which finds it out in rsync
+		err = fatalf(ExitProtocol, "ABORTING due to invalid path from sender: %s", orphan.Path)
 	}
 	if err != nil {
 		return nil, err
@@ -94,7 +99,7 @@ func (e *end) decoder() (*flist.Decoder, error) {
 		UserMap: opt.UserMap, GroupMap: opt.GroupMap, Numeric: opt.NumericIDs, Super: os.Geteuid() == 0 || opt.Super > 0, Warn: warn,
 	})
 	if err != nil {
-		return nil, err
+		return nil, fatalf(ExitSyntax, "%s", err)
 	}
 	change, err := e.incomingChmod()
 	if err != nil {
@@ -158,6 +163,7 @@ func (e *end) listArrived(files int) {
 		e.talk.Text(wire.CodeClient, fmt.Sprintf("%d file%s to consider\n", files, plural))
 	default:
 		e.talk.Text(wire.CodeClient, "done\n")
+		e.talk.Text(wire.CodeLog, "done")
 	}
 }
 
@@ -211,36 +217,26 @@ func (e *end) update(ctx context.Context, d *dest.Dest, dec *flist.Decoder) (*ou
 		errs    [2]error
 		both    sync.WaitGroup
 	)
+	var first sync.Once // the role that fails first is the one that failed: the other is called off
 	e.role = "generator"
+	failed := func(role string, err error) {
+		if err != nil {
+			first.Do(func() { e.role = role })
+			cancel(err)
+		}
+	}
 	both.Go(func() {
 		decided, errs[0] = generator.Run(ctx, e.w, e.generatorParams(d), d.As("generator"), e.lists, e.notes, e.talk)
-		if errs[0] != nil {
-			cancel(errs[0])
-		}
+		failed("generator", errs[0])
 	})
 	got, errs[1] = receiver.Run(ctx, e.r, e.receiverParams(), d.As("receiver"), dec, e.lists, e.notes, e.talk)
-	if errs[1] != nil {
-		cancel(errs[1])
-	}
+	failed("receiver", errs[1])
 	both.Wait()
 	e.ioError.Or(int32(decided.IOError) | got.IOError)
-	return e.receiverStats(&decided, &got), e.firstFailure(ctx, errs)
-}
-
-// firstFailure is the error of the role that failed first: the other one only
-// reports that.
-func (e *end) firstFailure(ctx context.Context, errs [2]error) error {
-	cause := context.Cause(ctx)
 	if errs[0] == nil && errs[1] == nil {
-		return nil
+		return e.receiverStats(&decided, &got), nil
 	}
-	if errs[1] != nil && (errs[0] == nil || errors.Is(errs[1], cause)) {
-		e.role = "receiver"
-	}
-	if cause != nil {
-		return cause
-	}
-	return errors.Join(errs[:]...)
+	return e.receiverStats(&decided, &got), cmp.Or(context.Cause(ctx), errors.Join(errs[:]...))
 }
 
 func (e *end) generatorParams(d *dest.Dest) generator.Params {

@@ -168,11 +168,11 @@ func (s jobTalk) Text(code wire.Code, text string) {
 	s.passOn(code, text+"\n")
 }
 
-func (s jobTalk) Deleted(name tree.Path, dir bool) {
+func (s jobTalk) Deleted(name tree.Path, m tree.Meta) {
 	s.hearing.Lock()
 	defer s.hearing.Unlock()
 	if s.job != nil && s.job.OnDeleted != nil {
-		s.job.OnDeleted(string(name), dir)
+		s.job.OnDeleted(string(name), m.IsDir())
 	}
 }
 

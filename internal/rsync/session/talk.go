@@ -100,19 +100,19 @@ func (t *serverTalk) Item(e *output.Event, before bool) {
 // deletedProtocol is the first with a message for what was deleted.
 const deletedProtocol = 29
 
-func (t *serverTalk) Deleted(name tree.Path, dir bool) {
+func (t *serverTalk) Deleted(name tree.Path, m tree.Meta) {
 	if t.log != nil {
-		t.log.Deleted(name, dir)
+		t.log.Deleted(name, m)
 	}
 	t.mu.Lock()
 	w, protocol := t.w, t.protocol
 	t.mu.Unlock()
 	if protocol < deletedProtocol {
-		t.deletedText(name, dir)
+		t.deletedText(output.Deletion(name, m))
 		return
 	}
 	end := ""
-	if dir {
+	if m.IsDir() {
 		end = "\x00"
 	}
 	if w != nil {
@@ -122,22 +122,18 @@ func (t *serverTalk) Deleted(name tree.Path, dir bool) {
 
 // deletedText is Deleted for old clients: they are told in words, or in the
 // format that they gave (rsync-transfer 5.5).
-func (t *serverTalk) deletedText(name tree.Path, dir bool) {
+func (t *serverTalk) deletedText(e *output.Event) {
 	format := output.ParseFormat(t.opt.OutFormat)
-	e := &output.Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: tree.File}}
-	if dir {
-		e.Meta.Kind = tree.Dir
-	}
 	switch {
 	case format.Has('i') || format.Has('o'):
 		line := format.Expand(nil, e, &output.Scene{Times: t.opt.Times, Local: true, Now: time.Now(), Pid: os.Getpid()})
 		t.Text(wire.CodeInfo, string(line))
 	case t.opt.Info[option.InfoDel] > 0 || t.opt.OutFormat != "":
 		end := ""
-		if dir {
+		if e.Meta.IsDir() {
 			end = "/"
 		}
-		t.Text(wire.CodeInfo, "deleting "+string(name)+end)
+		t.Text(wire.CodeInfo, "deleting "+string(e.Path)+end)
 	}
 }
 
