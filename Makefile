@@ -18,7 +18,7 @@ FUZZ_SECONDS ?= 3
 FUZZ_BUDGET  ?= 60
 BENCH_FLAGS  ?=
 
-.PHONY: help build test peers lint cross fuzz race unit bench-live bench-rsync clean
+.PHONY: help build test peers lint cross fuzz race unit bench-live bench-rsync bench-inotify clean
 
 help:
 	@echo 'make build       the static binary, bin/lockstep'
@@ -27,6 +27,7 @@ help:
 	@echo 'make lint        gofmt, go vet, staticcheck'
 	@echo 'make fuzz        each fuzz target for FUZZ_SECONDS ($(FUZZ_SECONDS)), FUZZ_BUDGET ($(FUZZ_BUDGET)) seconds in all'
 	@echo 'make bench-live  the mirror against lsyncd and inotifywait+rsync; BENCH_FLAGS are passed on'
+	@echo 'make bench-inotify the face of inotifywait against inotifywait, as root'
 	@echo 'make bench-rsync the rsync face against rsync; BENCH_FLAGS=-full for the large sizes'
 
 build:
@@ -69,6 +70,9 @@ bench-live:
 
 bench-rsync:
 	go run ./internal/proof/benchrsync $(BENCH_FLAGS)
+
+bench-inotify:
+	go run ./internal/proof/benchinotify $(BENCH_FLAGS)
 
 clean:
 	rm -rf bin

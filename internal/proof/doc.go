@@ -2,8 +2,10 @@
 // mirror` start it with real rsync daemons, work in the source, and compare the
 // trees. Those of the rsync face (TestRsync…) do the same work with the real
 // rsync and with lockstep at either end or both, and compare everything: what
-// is left, what is said, the exit code. It has no code of its own; see harness
-// for what drives the programs, benchlive and benchrsync for the benchmarks.
+// is left, what is said, the exit code. Those of the faces of inotify-tools do
+// the same under both, and run a script for each option (testdata/inotify). It
+// has no code of its own; see harness for what drives the programs, benchlive,
+// benchrsync and benchinotify for the benchmarks.
 //
 // Root and an installed rsync are needed for the whole of it. Without root,
 // tests that mount file systems, change owners or use fanotify are skipped and

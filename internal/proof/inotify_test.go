@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -61,9 +62,13 @@ func (w *watcher) has(text string) bool {
 	return slices.ContainsFunc(w.all(), func(line string) bool { return strings.Contains(line, text) })
 }
 
+// merged are the events that can follow each other for one name: the kernel
+// merges those that are not read at once.
+var merged = regexp.MustCompile(` (MODIFY|ATTRIB|CLOSE_WRITE,CLOSE|ACCESS|DELETE_SELF|MOVE_SELF)(,ISDIR)? 0$`)
+
 // byDirectory groups lines by what was watched, with cookies numbered in the
-// order in which they come. Probes are left out, and repetitions, which the
-// kernel merges if they are not read at once.
+// order in which they come. Probes are left out, and repetitions of what the
+// kernel may have merged.
 func byDirectory(lines []string) map[string][]string {
 	dirs := map[string][]string{}
 	cookies := map[string]int{"0": 0}
@@ -77,9 +82,11 @@ func byDirectory(lines []string) map[string][]string {
 			cookies[cookie] = len(cookies)
 		}
 		event = fmt.Sprint(event, " ", cookies[cookie])
-		if told := dirs[watched]; len(told) == 0 || told[len(told)-1] != event {
-			dirs[watched] = append(told, event)
+		told := dirs[watched]
+		if len(told) > 0 && told[len(told)-1] == event && merged.MatchString(event) {
+			continue
 		}
+		dirs[watched] = append(told, event)
 	}
 	return dirs
 }
@@ -226,6 +233,100 @@ func TestInotifywaitMissesNothingInNewDirectories(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A script that only asks for closed files misses none in new directories, and
+// hears of each once.
+func TestInotifywaitTellsOfCompleteFilesInNewDirectories(t *testing.T) {
+	root := t.TempDir()
+	w := startWatcher(t, faceOf(t, "inotifywait"), "-m", "-r", "-e", "close_write,moved_to", "--format", "%w%f", root)
+	const trees = 40
+	for i := range trees {
+		dir := filepath.Join(root, fmt.Sprint("t", i))
+		check(t, os.MkdirAll(dir+"/a", 0o755))
+		write(t, dir+"/f", "x")
+		write(t, dir+"/a/f", "x")
+	}
+	held, err := os.Create(filepath.Join(root, "t0/held"))
+	check(t, err)
+	write(t, filepath.Join(root, "the-end"), "")
+	check(t, harness.Poll(soon, "the last event", func() bool { return w.has("/the-end") }))
+	if w.has("/held") {
+		t.Error("a file that is being written was told as closed")
+	}
+	check(t, held.Close())
+	check(t, harness.Poll(soon, "the end of a file that is being written", func() bool { return w.has("/held") }))
+	seen := map[string]int{}
+	for _, line := range w.all() {
+		seen[line]++
+	}
+	for i := range trees {
+		for _, name := range []string{"/f", "/a/f"} {
+			if path := fmt.Sprint(root, "/t", i, name); seen[path] != 1 {
+				t.Errorf("%s was told %d times", path, seen[path])
+			}
+		}
+	}
+}
+
+// A new directory that takes in one that is watched already: whichever record
+// comes first, it is watched on, under its new path.
+func TestInotifywaitFindsMovedDirectoriesInNewOnes(t *testing.T) {
+	root := t.TempDir()
+	const trees = 40
+	for i := range trees {
+		check(t, os.MkdirAll(filepath.Join(root, fmt.Sprint("old", i), "deep"), 0o755))
+	}
+	w := startWatcher(t, faceOf(t, "inotifywait"), "-m", "-r", "-e", "create", "--format", "%w%f", root)
+	for i := range trees {
+		dir := filepath.Join(root, fmt.Sprint("new", i))
+		check(t, os.Mkdir(dir, 0o755))
+		check(t, os.Rename(filepath.Join(root, fmt.Sprint("old", i)), dir+"/moved"))
+	}
+	write(t, filepath.Join(root, "the-end"), "")
+	check(t, harness.Poll(soon, "the last event", func() bool { return w.has("/the-end") }))
+	for i := range trees {
+		file := filepath.Join(root, fmt.Sprint("new", i), "moved/deep/f")
+		write(t, file, "")
+		check(t, harness.Poll(soon, "an event under the new path", func() bool { return w.has(file) }))
+	}
+}
+
+// When watches run out the message names the limit, how many are needed, and
+// the command that helps.
+func TestInotifywaitSaysWhichLimitIsInTheWay(t *testing.T) {
+	root := t.TempDir()
+	for i := range 9 {
+		check(t, os.MkdirAll(filepath.Join(root, fmt.Sprint("d", i), "e"), 0o755))
+	}
+	check(t, os.MkdirAll(filepath.Join(root, "skipped/a/b"), 0o755))
+	for _, name := range []string{"inotifywait", "inotifywatch"} {
+		args := append(harness.WatchLimit(5), faceOf(t, name), "-r", root, "@"+root+"/skipped")
+		out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
+		if strings.Contains(string(out), "unshare") {
+			t.Skipf("no user namespace to be had: %s", out)
+		}
+		_, text, _ := strings.Cut(string(out), "\n")
+		want := "Failed to watch " + root + "; upper limit on inotify watches reached!\n" +
+			"Please increase the amount of inotify watches allowed per user via `/proc/sys/fs/inotify/max_user_watches'.\n" +
+			"19 directories are to be watched and user.max_inotify_watches is 5; run: sysctl user.max_inotify_watches=1024\n"
+		if err == nil || text != want {
+			t.Errorf("%s: %v, said\n%swant\n%s", name, err, text, want)
+		}
+	}
+	// Later on it goes on with what it has.
+	inside := t.TempDir()
+	args := append(harness.WatchLimit(2), faceOf(t, "inotifywait"), "-m", "-r", "-e", "create", "--format", "%w%f", inside)
+	w := startWatcher(t, args[0], args[1:]...)
+	check(t, os.Mkdir(filepath.Join(inside, "one"), 0o755))
+	check(t, harness.Poll(soon, "the directory", func() bool { return w.has("/one") }))
+	check(t, os.Mkdir(filepath.Join(inside, "two"), 0o755))
+	check(t, harness.Poll(soon, "the message", func() bool {
+		return strings.Contains(w.Tail(20), "Couldn't watch new directory "+inside+"/two/: No space left on device") &&
+			strings.Contains(w.Tail(20), "user.max_inotify_watches is 2; run: sysctl user.max_inotify_watches=1024")
+	}))
+	write(t, filepath.Join(inside, "one/f"), "")
+	check(t, harness.Poll(soon, "an event in what is watched", func() bool { return w.has("/one/f") }))
 }
 
 // A directory that is moved keeps being watched, under its new path; one that

@@ -13,8 +13,8 @@ const detachedVar = "LOCKSTEP_INOTIFY_DETACHED"
 func detached() bool { return os.Getenv(detachedVar) != "" }
 
 // startDetached starts this program again in a session of its own, in "/",
-// with its output going to out. Of the paths, those that were read from the
-// standard input come through a pipe.
+// with its output going to out. All paths come through a pipe, each with a NUL
+// at its end.
 func startDetached(out *os.File, p paths) error {
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
@@ -37,10 +37,10 @@ func startDetached(out *os.File, p paths) error {
 	}
 	var lines strings.Builder
 	for _, path := range p.watch {
-		lines.WriteString(path + "\n")
+		lines.WriteString(path + "\x00")
 	}
 	for path := range p.skip {
-		lines.WriteString("@" + path + "\n")
+		lines.WriteString("@" + path + "\x00")
 	}
 	_, err = feed.WriteString(lines.String())
 	if e := feed.Close(); err == nil {

@@ -5,6 +5,6 @@
 //
 // A run is one goroutine that marks paths, takes records and prints; the queue
 // is drained into memory beside it, so that the kernel's own stays short. What
-// has gathered is printed record by record and written at once when there is no
-// more. Nothing here may be called concurrently.
+// has gathered is printed record by record and written in whole lines, at once
+// when there is no more. Nothing here may be called concurrently.
 package inotify

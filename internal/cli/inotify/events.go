@@ -44,9 +44,23 @@ var events = []event{
 const allEvents = unix.IN_ALL_EVENTS
 
 // columns are the kinds that inotifywatch counts, in the order of its columns.
-var columns = []string{
-	"access", "modify", "attrib", "close_write", "close_nowrite", "open", "moved_from", "moved_to",
-	"move_self", "create", "delete", "delete_self", "unmount",
+var columns = [...]struct {
+	name string
+	mask uint32
+}{
+	{"access", unix.IN_ACCESS}, {"modify", unix.IN_MODIFY}, {"attrib", unix.IN_ATTRIB},
+	{"close_write", unix.IN_CLOSE_WRITE}, {"close_nowrite", unix.IN_CLOSE_NOWRITE}, {"open", unix.IN_OPEN},
+	{"moved_from", unix.IN_MOVED_FROM}, {"moved_to", unix.IN_MOVED_TO}, {"move_self", unix.IN_MOVE_SELF},
+	{"create", unix.IN_CREATE}, {"delete", unix.IN_DELETE}, {"delete_self", unix.IN_DELETE_SELF}, {"unmount", unix.IN_UNMOUNT},
+}
+
+func isColumn(name string) bool {
+	for _, c := range columns {
+		if c.name == name {
+			return true
+		}
+	}
+	return false
 }
 
 // maskOf is the bits of the event called name, in any case; 0 is none.

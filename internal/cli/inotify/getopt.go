@@ -20,53 +20,52 @@ type wrong string
 
 func (w wrong) Error() string { return string(w) }
 
+// malformed is a mistake in the form of an option.
+type malformed string
+
+func (m malformed) Error() string { return string(m) }
+
 // parse reads words as getopt_long(3) does: options and operands may be mixed,
-// long names may be cut short, "--" ends the options. Mistakes in the form of
-// an option are told and do not stop parsing; bad says that there were some.
-// An error of an option's set does stop it.
-func parse(name string, table []option, words []string, tell func(string)) (operands []string, bad bool, err error) {
-	complain := func(format string, args ...any) {
-		bad = true
-		tell(name + ": " + fmt.Sprintf(format, args...))
-	}
-	for len(words) > 0 {
+// long names may be cut short, "--" ends the options. The first mistake ends
+// it: malformed, which leaves what came before to be checked, or the error of
+// an option's set.
+func parse(table []option, words []string) (operands []string, err error) {
+	for len(words) > 0 && err == nil {
 		word := words[0]
 		words = words[1:]
 		switch {
 		case word == "--":
-			return append(operands, words...), bad, nil
+			return append(operands, words...), nil
 		case strings.HasPrefix(word, "--"):
-			text, value, given := strings.Cut(word[2:], "=")
-			o, problem := find(table, text)
-			switch {
-			case o == nil:
-				complain(problem, text)
-				continue
-			case o.arg == "" && given:
-				complain("option '--%s' doesn't allow an argument", o.long)
-				continue
-			case o.arg != "" && !given && len(words) == 0:
-				complain("option '--%s' requires an argument", o.long)
-				continue
-			case o.arg != "" && !given:
-				value, words = words[0], words[1:]
-			}
-			if err := o.set(value); err != nil {
-				return nil, bad, err
-			}
+			words, err = long(table, word[2:], words)
 		case len(word) > 1 && word[0] == '-':
-			if words, err = cluster(table, word[1:], words, complain); err != nil {
-				return nil, bad, err
-			}
+			words, err = cluster(table, word[1:], words)
 		default:
 			operands = append(operands, word)
 		}
 	}
-	return operands, bad, nil
+	return operands, err
+}
+
+// long handles a long option and returns the words left.
+func long(table []option, word string, words []string) ([]string, error) {
+	text, value, given := strings.Cut(word, "=")
+	o, problem := find(table, text)
+	switch {
+	case o == nil:
+		return nil, malformed(fmt.Sprintf(problem, word))
+	case o.arg == "" && given:
+		return nil, malformed(fmt.Sprintf("option '--%s' doesn't allow an argument", o.long))
+	case o.arg != "" && !given && len(words) == 0:
+		return nil, malformed(fmt.Sprintf("option '--%s' requires an argument", o.long))
+	case o.arg != "" && !given:
+		value, words = words[0], words[1:]
+	}
+	return words, o.set(value)
 }
 
 // cluster handles the short options in one word and returns the words left.
-func cluster(table []option, letters string, words []string, complain func(string, ...any)) ([]string, error) {
+func cluster(table []option, letters string, words []string) ([]string, error) {
 	for i := 0; i < len(letters); i++ {
 		var o *option
 		for j := range table {
@@ -77,14 +76,12 @@ func cluster(table []option, letters string, words []string, complain func(strin
 		value := ""
 		switch {
 		case o == nil:
-			complain("invalid option -- '%c'", letters[i])
-			continue
+			return nil, malformed(fmt.Sprintf("invalid option -- '%c'", letters[i]))
 		case o.arg == "":
 		case i+1 < len(letters):
 			value, i = letters[i+1:], len(letters)
 		case len(words) == 0:
-			complain("option requires an argument -- '%c'", o.short)
-			continue
+			return nil, malformed(fmt.Sprintf("option requires an argument -- '%c'", o.short))
 		default:
 			value, words = words[0], words[1:]
 		}

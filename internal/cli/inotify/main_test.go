@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func TestCommandLinesThatAreRefused(t *testing.T) {
 		{"inotifywait DIR --event", "inotifywait: option '--event' requires an argument\n"},
 		{"inotifywait --recursive=yes DIR", "inotifywait: option '--recursive' doesn't allow an argument\n"},
 		{"inotifywait --f DIR", "inotifywait: option '--f' is ambiguous; possibilities: '--filename' '--fanotify' '--filesystem' '--format' '--fromfile'\n"},
-		{"inotifywait --f -d DIR", "inotifywait: option '--f' is ambiguous; possibilities: '--filename' '--fanotify' '--filesystem' '--format' '--fromfile'\n-o must be specified with -d.\n"},
+		{"inotifywait -d --f DIR", "inotifywait: option '--f' is ambiguous; possibilities: '--filename' '--fanotify' '--filesystem' '--format' '--fromfile'\n-o must be specified with -d.\n"},
 		{"inotifywait -e create,nosuch DIR", "'create,nosuch' is not a valid event!  Run with the '--help' option to see a list of events.\n"},
 		{"inotifywait -t x DIR", "'x' is not a valid timeout value.\nPlease specify a long int value.\n"},
 		{"inotifywait -t 0x1 DIR", "'0x1' is not a valid timeout value.\nPlease specify a long int value.\n"},
@@ -237,6 +238,61 @@ func TestStatisticsOfNothing(t *testing.T) {
 	code, out, errs := call(t, "", "inotifywatch", "-t", "1", t.TempDir())
 	if code != 0 || out != "" || !strings.HasSuffix(errs, "No events occurred.\n") {
 		t.Errorf("exit code %d, output %q, messages %q", code, out, errs)
+	}
+}
+
+func TestASecondInterruptionEndsTheSetUp(t *testing.T) {
+	var errs bytes.Buffer
+	signals := make(chan os.Signal, 3)
+	stop := inotify.Interruption(&errs, signals)
+	if err := stop(); err != nil || errs.Len() > 0 {
+		t.Fatalf("without a signal: %v, %s", err, &errs)
+	}
+	signals <- syscall.SIGINT
+	first := "No statistics have been collected because I haven't finished establishing\ninotify watches yet.  If you are sure you want me to exit, interrupt me again.\n"
+	if err := stop(); err != nil || errs.String() != first {
+		t.Fatalf("after one: %v, %q", err, &errs)
+	}
+	signals <- syscall.SIGUSR1
+	signals <- syscall.SIGINT
+	if err := stop(); err == nil || err.Error() != "No statistics collected, asked to abort before all watches could be established." {
+		t.Fatalf("after two: %v", err)
+	}
+}
+
+// writes keeps what each call of Write got.
+type writes []string
+
+func (w *writes) Write(p []byte) (int, error) {
+	*w = append(*w, string(p))
+	return len(p), nil
+}
+
+// Several programs may write to one pipe or file: what pipe(7) keeps together
+// must be whole lines.
+func TestOutputIsWrittenInWholeLines(t *testing.T) {
+	const files = 500
+	dir := t.TempDir()
+	var out writes
+	errs := &ready{mark: "established", f: func() {
+		for i := range files {
+			if err := os.WriteFile(filepath.Join(dir, strings.Repeat("n", i%200)+strconv.Itoa(i)), nil, 0o600); err != nil {
+				t.Error(err)
+			}
+		}
+	}}
+	if code := inotify.Main("inotifywait", []string{"-m", "-t", "1", "-e", "create", dir}, strings.NewReader(""), &out, errs); code != 2 {
+		t.Fatalf("exit code %d: %s", code, errs)
+	}
+	lines := 0
+	for _, w := range out {
+		lines += strings.Count(w, "\n")
+		if len(w) > 4096 || !strings.HasSuffix(w, "\n") {
+			t.Errorf("%d bytes were written at once, the last of them %q", len(w), w[max(0, len(w)-20):])
+		}
+	}
+	if lines != files || len(out) > files/4 {
+		t.Errorf("%d lines in %d pieces, want %d lines in few", lines, len(out), files)
 	}
 }
 

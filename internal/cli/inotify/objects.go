@@ -2,10 +2,8 @@ package inotify
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -15,15 +13,16 @@ import (
 
 // object is something that is watched.
 type object struct {
-	mark   int32
-	up     *object // the watched directory that holds it; nil for an argument
-	name   string  // in up; of an argument its path, with a final slash if it is a directory
-	dir    bool
-	kids   map[string]*object
-	listed map[string]bool // names told because a listing found them, whose own event may be to come
-	number int             // in the order in which inotifywatch lists them
-	counts map[uint32]int
-	total  int
+	mark    int32
+	up      *object // the watched directory that holds it; nil for an argument
+	name    string  // in up; of an argument its path, with a final slash if it is a directory
+	dir     bool
+	kids    map[string]*object
+	listing *listing // of a new directory, as long as records may repeat what it has told
+	number  int      // in the order in which inotifywatch lists them
+	counts  [len(columns)]int
+	total   int
+	left    bool // it was moved out of what is watched
 }
 
 // path is what %w shows: the argument as it was typed, and what is below it.
@@ -40,12 +39,29 @@ type objects struct {
 	set  *settings
 	skip map[string]bool
 	tell func(string)
+	stop func() error // asked before each directory; may be nil
 
 	mask   uint32
-	byMark map[int32]*object
+	byMark map[int32]*object // inotify only: fanotify tells the path of the directory
 	tops   []*object
+	rows   []*object          // what inotifywatch counts, in its order
+	byPath map[string]*object // the same with fanotify, by path
 	count  int
 	moving map[uint32]*object // directories that were moved away, by cookie; see moveOut
+	listed listed
+	last   struct { // the path that was shown last
+		o    *object
+		path string
+	}
+	hinted bool // the limit of watches has been explained
+}
+
+// pathOf is o.path(), at no cost for the same object again.
+func (w *objects) pathOf(o *object) string {
+	if w.last.o != o {
+		w.last.o, w.last.path = o, o.path()
+	}
+	return w.last.path
 }
 
 // fatal is trouble with an argument that ends the program.
@@ -91,6 +107,11 @@ func (w *objects) watchTop(arg string) error {
 // stands before the directory is read, so nothing falls in between; found says
 // that its entries are to be told.
 func (w *objects) enter(o *object, mark int32, found bool) (err error) {
+	if w.stop != nil {
+		if err := w.stop(); err != nil {
+			return err
+		}
+	}
 	o.mark = mark
 	switch known := w.byMark[mark]; {
 	case w.set.fan:
@@ -100,8 +121,8 @@ func (w *objects) enter(o *object, mark int32, found bool) (err error) {
 		return nil // an inode under two names reports under the first
 	}
 	if path := o.path(); o.dir && w.set.recursive && (found || !w.raw.Childless(path)) {
-		if err = w.remark(o, w.mask&^reading|unix.IN_CREATE); err == nil {
-			err = w.below(o, found)
+		if err = w.remark(o, w.mask&^reading|listingKinds); err == nil {
+			err = w.below(o, path, found)
 		}
 		if err == nil {
 			err = w.remark(o, w.mask)
@@ -109,6 +130,9 @@ func (w *objects) enter(o *object, mark int32, found bool) (err error) {
 	}
 	o.number = w.count
 	w.count++
+	if w.set.stats && !w.set.fan {
+		w.rows = append(w.rows, o)
+	}
 	return err
 }
 
@@ -116,10 +140,14 @@ func (w *objects) enter(o *object, mark int32, found bool) (err error) {
 // business.
 const reading = unix.IN_OPEN | unix.IN_ACCESS | unix.IN_CLOSE_NOWRITE
 
+// listingKinds are what has to be known of a directory while it is listed, to
+// tell apart what the listing shows and what is told of the same.
+const listingKinds = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM
+
 // remark has other events of o told. If its path leads to something else by
 // now, it stays as it is.
 func (w *objects) remark(o *object, mask uint32) error {
-	if w.set.fan || w.mask&reading == 0 {
+	if w.set.fan || w.mask&reading == 0 && w.mask&listingKinds == listingKinds {
 		return nil
 	}
 	mark, err := w.raw.Mark(o.path(), mask, w.set.noFollow || o.up != nil)
@@ -133,19 +161,15 @@ func (w *objects) remark(o *object, mask uint32) error {
 }
 
 // below watches the directories in o.
-func (w *objects) below(o *object, found bool) error {
-	path := o.path()
+func (w *objects) below(o *object, path string, found bool) error {
 	entries, err := os.ReadDir(path)
 	if err != nil && len(entries) == 0 {
 		return passing(err)
 	}
+	if found {
+		w.list(o, path, entries)
+	}
 	for _, e := range entries {
-		if found {
-			if o.listed == nil {
-				o.listed = map[string]bool{}
-			}
-			o.listed[e.Name()] = e.IsDir()
-		}
 		if !e.IsDir() || w.skip[path+e.Name()] {
 			continue
 		}
@@ -163,13 +187,14 @@ func (w *objects) watchBelow(o *object, name string, found bool) (*object, error
 	if err != nil {
 		return nil, passing(err)
 	}
-	if known := w.byMark[mark]; known != nil && !w.set.fan {
+	if w.set.fan {
+		return sub, w.enter(sub, mark, found)
+	}
+	if known := w.byMark[mark]; known != nil {
+		w.adopt(known, o, name)
 		return known, nil
 	}
-	if o.kids == nil {
-		o.kids = map[string]*object{}
-	}
-	o.kids[name] = sub
+	o.hold(name, sub)
 	return sub, w.enter(sub, mark, found)
 }
 
@@ -182,144 +207,4 @@ func passing(err error) error {
 		}
 	}
 	return err
-}
-
-// forget drops o, whose mark the kernel has removed.
-func (w *objects) forget(o *object) {
-	if w.byMark[o.mark] == o {
-		delete(w.byMark, o.mark)
-	}
-	if o.up != nil && o.up.kids[o.name] == o {
-		delete(o.up.kids, o.name)
-	}
-}
-
-// release ends the watch of o and of all below it.
-func (w *objects) release(o *object) {
-	for _, kid := range o.kids {
-		w.release(kid)
-	}
-	w.forget(o)
-	_ = w.raw.Unmark(o.mark) // fails if it was removed meanwhile
-}
-
-// maxMoving bounds the directories that wait for the second half of their move.
-const maxMoving = 1024
-
-// moveOut notes that the directory called name has left o. Where it has gone is
-// told by the second half of the move, if that is watched.
-func (w *objects) moveOut(o *object, name string, cookie uint32) {
-	kid := o.kids[name]
-	if kid == nil {
-		return
-	}
-	if len(w.moving) >= maxMoving {
-		w.settle()
-	}
-	delete(o.kids, name)
-	w.moving[cookie] = kid
-}
-
-// moveIn puts a directory whose move began with cookie in its new place. It
-// reports false if there is none.
-func (w *objects) moveIn(o *object, name string, cookie uint32) bool {
-	kid := w.moving[cookie]
-	if kid == nil {
-		return false
-	}
-	delete(w.moving, cookie)
-	if o.kids == nil {
-		o.kids = map[string]*object{}
-	}
-	kid.up, kid.name = o, name
-	o.kids[name] = kid
-	return true
-}
-
-// settle gives up the directories whose move led out of what is watched.
-func (w *objects) settle() {
-	for cookie, o := range w.moving {
-		delete(w.moving, cookie)
-		w.release(o)
-	}
-}
-
-// again looks for directories that are not watched, after events were lost.
-func (w *objects) again() {
-	w.settle()
-	if !w.set.recursive || w.set.fileSystem {
-		return
-	}
-	for _, top := range w.tops {
-		w.deepen(top)
-	}
-}
-
-func (w *objects) deepen(o *object) {
-	if !o.dir {
-		return
-	}
-	entries, _ := os.ReadDir(o.path())
-	for _, e := range entries {
-		if !e.IsDir() {
-			continue
-		}
-		if kid := o.kids[e.Name()]; kid != nil {
-			w.deepen(kid)
-		} else if _, err := w.watchBelow(o, e.Name(), false); err != nil {
-			w.tell(fmt.Sprintf("Couldn't watch new directory %s%s/: %s", o.path(), e.Name(), strerror(err)))
-		}
-	}
-}
-
-// explain is the text for an argument that cannot be watched.
-func (w *objects) explain(arg string, args []string, err error) error {
-	verb, what := "Couldn't watch "+arg, "inotify watches"
-	limit := "fs/inotify/max_user_watches"
-	if w.set.stats {
-		verb = "Failed to watch " + arg
-	}
-	if w.set.fan {
-		what, limit = "fanotify marks", "fs/fanotify/max_user_marks"
-	}
-	if !errors.Is(err, unix.ENOSPC) || w.set.fileSystem {
-		if w.set.fileSystem {
-			verb = "Couldn't add filesystem watch " + arg
-		}
-		return fatal{verb + ": " + strerror(err)}
-	}
-	text := fmt.Sprintf("Failed to watch %s; upper limit on %s reached!\n"+
-		"Please increase the amount of %s allowed per user via `/proc/sys/%s'.", arg, what, what, limit)
-	need := 0
-	for _, a := range args {
-		need += directories(a)
-	}
-	have := "unknown"
-	if data, err := os.ReadFile("/proc/sys/" + limit); err == nil {
-		have = strings.TrimSpace(string(data))
-	}
-	text += fmt.Sprintf("\n%d directories are to be watched, the limit is %s: sysctl %s=%s",
-		need, have, strings.ReplaceAll(limit, "/", "."), strconv.Itoa(roundUp(need)))
-	return fatal{text}
-}
-
-// roundUp leaves room for more: the next power of two of twice n.
-func roundUp(n int) int {
-	size := 8192
-	for size < 2*n {
-		size *= 2
-	}
-	return size
-}
-
-// directories counts path and the directories below it.
-func directories(path string) int {
-	n := 1
-	entries, _ := os.ReadDir(path)
-	for _, e := range entries {
-		if e.IsDir() {
-			n += directories(strings.TrimSuffix(path, "/") + "/" + e.Name())
-		}
-	}
-	return n
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"golang.org/x/sys/unix"
+
 	"lockstep/internal/cli/eventline"
 )
 
@@ -18,6 +20,7 @@ type printer struct {
 	format *eventline.Format // nil without --format
 	end    byte
 	line   []byte
+	names  map[uint32]named
 }
 
 const maxFormat = 4096 // bytes
@@ -44,21 +47,71 @@ func newPrinter(set *settings, out *bufio.Writer) (*printer, error) {
 
 // seen is an event as it is printed.
 type seen struct {
+	in            *object // fanotify: nil
 	watched, name string
 	from          string // of a move, the old path if it is known
 	mask          uint32
 	cookie        uint32
 }
 
+// renames are the old paths of moves whose second half has not come, by cookie.
+type renames map[uint32]string
+
+// maxRenames bounds those that are remembered: of a move that leads out of what
+// is watched no second half will come.
+const maxRenames = 256
+
+// pair remembers the first half of a move and fills in the second.
+func (r *renames) pair(ev *seen) {
+	switch {
+	case ev.cookie == 0:
+	case ev.mask&unix.IN_MOVED_FROM != 0:
+		if *r == nil || len(*r) >= maxRenames {
+			*r = renames{}
+		}
+		(*r)[ev.cookie] = ev.watched + ev.name
+	case ev.mask&unix.IN_MOVED_TO != 0:
+		ev.from = (*r)[ev.cookie]
+		delete(*r, ev.cookie)
+	}
+}
+
+// named are the names of the bits of an event.
+type named struct {
+	list   []string
+	joined string // with commas
+}
+
+// maxMasks bounds the masks whose names are kept. There are a few dozen.
+const maxMasks = 1024
+
+func (p *printer) namesOf(mask uint32) named {
+	n, known := p.names[mask]
+	if !known {
+		list := printedNames(mask)
+		n = named{list, strings.Join(list, ",")}
+		if p.names == nil || len(p.names) >= maxMasks {
+			p.names = map[uint32]named{}
+		}
+		p.names[mask] = n
+	}
+	return n
+}
+
+// wholeLines is how much is written at once, which pipe(7) and files opened for
+// appending do not mix with what others write there. Only a longer line goes in
+// more.
+const wholeLines = 4096
+
 // print writes one event; it may stay in the buffer.
 func (p *printer) print(ev seen) {
-	names := printedNames(ev.mask)
+	names := p.namesOf(ev.mask)
 	b := p.line[:0]
 	switch {
 	case p.set.json:
-		b = append(appendJSON(b, ev, names, p.set.timefmt), p.end)
+		b = append(appendJSON(b, ev, names.list, p.set.timefmt), p.end)
 	case p.format != nil:
-		b = p.format.AppendPlain(b, eventline.Event{Watched: ev.watched, Name: ev.name, Names: names, Cookie: ev.cookie, At: time.Now()})
+		b = p.format.AppendPlain(b, eventline.Event{Watched: ev.watched, Name: ev.name, Names: names.list, Cookie: ev.cookie, At: time.Now()})
 		if !p.set.noNewline {
 			b = append(b, p.end)
 		}
@@ -66,14 +119,17 @@ func (p *printer) print(ev seen) {
 		if ev.watched != "" {
 			b = append(appendCSV(b, ev.watched), ',')
 		}
-		b = append(appendCSV(b, strings.Join(names, ",")), ',')
+		b = append(appendCSV(b, names.joined), ',')
 		b = append(appendCSV(b, ev.name), p.end)
 	default:
 		b = append(append(b, ev.watched...), ' ')
-		b = append(append(b, strings.Join(names, ",")...), ' ')
+		b = append(append(b, names.joined...), ' ')
 		b = append(append(b, ev.name...), p.end)
 	}
-	_, _ = p.out.Write(b) // the error shows when the buffer is written
+	if p.out.Buffered()+len(b) > wholeLines {
+		_ = p.out.Flush() // the error shows with the next one
+	}
+	_, _ = p.out.Write(b)
 	p.line = b
 }
 
@@ -87,7 +143,7 @@ func appendCSV(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// object is an event as --json has it. A name that is not UTF-8 goes as base64
+// jsonEvent is an event as --json has it. A name that is not UTF-8 goes as base64
 // under the key with "_bytes" instead.
 type jsonEvent struct {
 	Time         string   `json:"time"`

@@ -34,20 +34,22 @@ const maxPathLine = 4095
 // cannot be read is told and left out.
 func (s *settings) collect(in io.Reader, tell func(string)) (paths, error) {
 	p := paths{skip: map[string]bool{}}
-	fromFile, operands := s.fromFile, s.operands
 	if s.daemon && detached() {
-		// All of it comes through the standard input; relative paths are seen
-		// from where a daemon is.
-		fromFile, operands = "-", nil
+		// Relative paths are seen from where a daemon is.
 		if err := os.Chdir("/"); err != nil {
 			return p, err
 		}
+		all, err := io.ReadAll(in)
+		for word := range strings.SplitSeq(string(all), "\x00") {
+			p.add(word)
+		}
+		return p, err
 	}
-	if fromFile != "" {
-		if fromFile != "-" {
-			f, err := os.Open(fromFile)
+	if s.fromFile != "" {
+		if s.fromFile != "-" {
+			f, err := os.Open(s.fromFile)
 			if err != nil {
-				tell("Couldn't open " + fromFile + ": " + strerror(err))
+				tell("Couldn't open " + s.fromFile + ": " + strerror(err))
 				in = strings.NewReader("")
 			} else {
 				defer f.Close()
@@ -63,7 +65,7 @@ func (s *settings) collect(in io.Reader, tell func(string)) (paths, error) {
 			}
 		}
 	}
-	for _, word := range operands {
+	for _, word := range s.operands {
 		p.add(word)
 	}
 	if len(p.watch) == 0 {

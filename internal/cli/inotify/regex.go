@@ -1,6 +1,7 @@
 package inotify
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"strings"
@@ -13,55 +14,120 @@ type pattern struct{ re *regexp.Regexp }
 // library, byte by byte: a byte beyond ASCII is one character. References to
 // groups are refused, since matching them takes exponential time.
 func compile(text string, fold bool) (*pattern, error) {
-	var b strings.Builder
-	if fold {
-		b.WriteString("(?i)")
-	}
-	b.WriteString("(?s)")
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case c == '\\' && i+1 == len(text):
-			return nil, errors.New("trailing backslash")
-		case c == '\\':
-			i++
-			s, err := escape(text[i])
-			if err != nil {
-				return nil, err
-			}
-			b.WriteString(s)
-		case c == '[':
-			end := bracket(text, i)
-			if end < 0 {
-				return nil, errors.New("unmatched [")
-			}
-			b.WriteString(class(text[i:end]))
-			i = end - 1
-		case c == '{' && !interval(text[i:]):
-			b.WriteString(`\{`)
-		case c == '(' && strings.HasPrefix(text[i:], "(?"):
-			b.WriteString(`(?:`) // a group that begins with nothing to repeat
-			i++
-		case strings.IndexByte("*+?", c) >= 0 && i > 0 && strings.IndexByte("*+?", text[i-1]) >= 0 && repeated(text, i-1):
-			// A repetition of a repetition is the wider of the two; RE2 would
-			// take it for a modifier.
-		default:
-			b.WriteString(latin(text[i : i+1]))
+	t := translation{text: text, atom: noAtom}
+	for t.at < len(text) {
+		if err := t.step(); err != nil {
+			return nil, err
 		}
 	}
-	re, err := regexp.Compile(b.String())
+	flags := "(?s)"
+	if fold {
+		flags = "(?is)"
+	}
+	re, err := regexp.Compile(flags + string(t.out))
 	if err != nil {
 		return nil, err
 	}
 	return &pattern{re}, nil
 }
 
-// repeated reports whether the byte at i is an operator and not escaped.
-func repeated(text string, i int) bool {
-	n := 0
-	for i--; i >= 0 && text[i] == '\\'; i-- {
-		n++
+// translation turns an expression into RE2's form.
+type translation struct {
+	text  string
+	at    int // what is next in text
+	out   []byte
+	atom  int   // where in out that begins which a repetition repeats, or one of those below
+	open  []int // where in out the groups begin that are not closed
+	twice bool  // atom is repeated already
+}
+
+const (
+	noAtom = -1 // the beginning of an expression or of a branch
+	anchor = -2 // cannot be repeated
+)
+
+var errRepeat = errors.New("a repetition of nothing")
+
+// step translates what is next.
+func (t *translation) step() error {
+	rest := t.text[t.at:]
+	switch c := rest[0]; c {
+	case '\\':
+		if len(rest) == 1 {
+			return errors.New("trailing backslash")
+		}
+		s, err := escape(rest[1])
+		if err != nil {
+			return err
+		}
+		t.put(s, 2)
+		if strings.IndexByte("bB<>`'", rest[1]) >= 0 {
+			t.atom = anchor
+		}
+	case '[':
+		end := bracket(t.text, t.at)
+		if end < 0 {
+			return errors.New("unmatched [")
+		}
+		t.put(class(t.text[t.at:end]), end-t.at)
+	case '(':
+		t.open = append(t.open, len(t.out))
+		t.put("(?:", 1)
+		t.atom = noAtom
+	case ')':
+		n := len(t.open)
+		if n == 0 { // an ordinary character
+			t.put(`\)`, 1)
+			break
+		}
+		start := t.open[n-1]
+		t.put(")", 1)
+		t.open, t.atom = t.open[:n-1], start
+	case '|':
+		t.put("|", 1)
+		t.atom = noAtom
+	case '^', '$':
+		t.put(rest[:1], 1)
+		t.atom = anchor
+	case '*', '+', '?':
+		return t.repeat(rest[:1], 1)
+	case '{':
+		bound := boundForm.FindStringSubmatch(rest)
+		if bound == nil {
+			return errors.New("a { that begins no repetition such as {2,3}")
+		}
+		return t.repeat("{"+cmp.Or(bound[1], "0")+bound[2]+bound[3]+"}", len(bound[0]))
+	default:
+		s := latin(rest[:1])
+		if c == '}' || c == ']' {
+			s = `\` + s
+		}
+		t.put(s, 1)
 	}
-	return n%2 == 0
+	return nil
+}
+
+// put adds s for the next n bytes, something that can be repeated.
+func (t *translation) put(s string, n int) {
+	t.atom, t.twice = len(t.out), false
+	t.out = append(t.out, s...)
+	t.at += n
+}
+
+// repeat adds the repetition op for the next n bytes. RE2 takes an operator
+// after another for something else, so what is repeated twice becomes a group.
+func (t *translation) repeat(op string, n int) error {
+	if t.atom < 0 {
+		return errRepeat
+	}
+	if t.twice {
+		inner := "(?:" + string(t.out[t.atom:]) + ")"
+		t.out = append(t.out[:t.atom], inner...)
+	}
+	t.out = append(t.out, op...)
+	t.at += n
+	t.twice = true
+	return nil
 }
 
 // escape is what a backslash makes of c.
@@ -137,12 +203,8 @@ func class(s string) string {
 	return b.String()
 }
 
-// interval reports whether s begins with a bound such as {2,3}.
-func interval(s string) bool {
-	return boundForm.MatchString(s)
-}
-
-var boundForm = regexp.MustCompile(`^\{[0-9]+(,[0-9]*)?\}`)
+// boundForm is a bound such as {2}, {2,}, {,3} or {2,3}.
+var boundForm = regexp.MustCompile(`^\{(?:([0-9]+)(,[0-9]*)?|(,[0-9]*))\}`)
 
 // match reports whether the expression matches anywhere in path.
 func (p *pattern) match(path string) bool { return p.re.MatchString(latin(path)) }

@@ -1,6 +1,7 @@
 package inotify_test
 
 import (
+	"math/rand/v2"
 	"os/exec"
 	"strings"
 	"testing"
@@ -43,8 +44,63 @@ func TestExpressionsMatchAsTheCLibrarysDo(t *testing.T) {
 	}
 }
 
+// bashMatches is the oracle for what is an error, too: it hands expressions to
+// the C library without looking at them. Each pair is an expression and a path
+// without blanks at its ends; the answers are bash's: 0 a match, 1 none, 2 an
+// error.
+func bashMatches(t *testing.T, pairs [][2]string) []string {
+	t.Helper()
+	var in strings.Builder
+	for _, p := range pairs {
+		in.WriteString(p[0] + "\t" + p[1] + "\n")
+	}
+	cmd := exec.Command("bash", "-c", `while IFS=$'\t' read -r expr path; do [[ $path =~ $expr ]]; echo $?; done`)
+	cmd.Env = []string{"LC_ALL=C"}
+	cmd.Stdin = strings.NewReader(in.String())
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(out))
+}
+
+// Made of pieces at random, most expressions are odd ones. \< and \> are left
+// out: they match at both ends of a word (docs/divergence.md).
+func TestRandomExpressionsMatchAsTheCLibrarysDo(t *testing.T) {
+	pieces := []string{
+		"a", "b", "/", ".", "*", "+", "?", "(", ")", "|", "[ab]", "[^a]", "[a-b]", "[[:alpha:]]", "^", "$", "{2}", "{1,}", "{,2}", "{1,2}",
+		"{", "}", "]", "{}", `\.`, `\(`, `\w`, `\W`, `\b`, `\B`, `\d`, "(a|b)", "é",
+	}
+	const seed, chars = 1, "ab./{}()1é"
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var pairs [][2]string
+	for range 3000 {
+		expr, path := "", "x"
+		for range 1 + rng.IntN(6) {
+			expr += pieces[rng.IntN(len(pieces))]
+		}
+		for range rng.IntN(5) {
+			path += chars[rng.IntN(len(chars)):][:1]
+		}
+		pairs = append(pairs, [2]string{expr, path})
+	}
+	for i, want := range bashMatches(t, pairs) {
+		matches, err := inotify.Matches(pairs[i][0], pairs[i][1], false)
+		got := "1"
+		switch {
+		case err != nil:
+			got = "2"
+		case matches:
+			got = "0"
+		}
+		if got != want {
+			t.Errorf("seed %d: %q on %q: %s (%v), the C library says %s", seed, pairs[i][0], pairs[i][1], got, err, want)
+		}
+	}
+}
+
 func TestExpressionsThatAreRefused(t *testing.T) {
-	for _, expr := range []string{`(`, `[a`, `a\`, `(a)\1`, `[[:nosuch:]]`} {
+	for _, expr := range []string{`(`, `[a`, `a\`, `(a)\1`, `[[:nosuch:]]`, `*.tmp`, `a{b`, `^*`} {
 		if _, err := inotify.Matches(expr, "x", false); err == nil {
 			t.Errorf("%q was taken", expr)
 		}

@@ -2,12 +2,10 @@ package inotify
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/syslog"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -56,12 +54,16 @@ type run struct {
 	log  *syslog.Writer // with -s
 	raw  *watch.Raw
 	sel  selection
+	renames
 	*objects
 }
 
 func (r *run) main(args []string) (int, error) {
-	operands, bad, err := parse(r.set.name, r.set.table(), args, r.complain)
-	if err != nil {
+	var form malformed
+	operands, err := parse(r.set.table(), args)
+	if errors.As(err, &form) {
+		r.complain(r.set.name + ": " + form.Error())
+	} else if err != nil {
 		return exitError, err
 	}
 	r.set.operands = operands
@@ -71,7 +73,7 @@ func (r *run) main(args []string) (int, error) {
 	for _, text := range r.set.warnings {
 		r.complain(text)
 	}
-	if bad {
+	if form != "" {
 		return exitError, nil
 	}
 	if r.set.stats {
@@ -124,7 +126,7 @@ func (r *run) open() (err error) {
 	case errors.Is(err, unix.EINVAL) && r.set.fan:
 		text += "\nfanotify support for reporting the events with file names was added in kernel v5.9."
 	case errors.Is(err, unix.EPERM) && r.set.fan:
-		text += "\nfanotify watch requires admin privileges"
+		text += "\n" + needsAdmin
 	}
 	return wrong(text)
 }
@@ -143,75 +145,4 @@ func (r *run) asked() uint32 {
 		return r.set.mask
 	}
 	return allEvents
-}
-
-// follow keeps up with directories that come and go, which only -r does; ctx
-// ends long work. The new directory's contents are returned as events.
-func (r *run) follow(_ context.Context, ev *watch.RawEvent, o *object) []seen {
-	if !r.set.recursive || r.set.fileSystem || ev.Mask&watch.RawIsDir == 0 || ev.Name == "" {
-		return nil
-	}
-	switch {
-	case ev.Mask&unix.IN_MOVED_FROM != 0 && !r.set.fan:
-		r.moveOut(o, ev.Name, ev.Cookie)
-	case ev.Mask&unix.IN_MOVED_TO != 0 && !r.set.fan && r.moveIn(o, ev.Name, ev.Cookie):
-	case ev.Mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0:
-		return r.appeared(o, ev.Name, ev.Mask&unix.IN_CREATE != 0)
-	}
-	return nil
-}
-
-// appeared watches a new directory. What is in one that was just made appeared
-// there before it was watched, and is told.
-func (r *run) appeared(o *object, name string, tell bool) []seen {
-	path := o.path() + name + "/"
-	if o.kids[name] != nil {
-		return nil
-	}
-	info, err := os.Lstat(strings.TrimSuffix(path, "/"))
-	if err != nil || !info.IsDir() {
-		return nil
-	}
-	if !r.set.stats {
-		r.note("Watching new directory " + path)
-	}
-	skip := r.skip
-	r.skip = nil
-	sub, err := r.watchBelow(o, name, tell && !r.set.fan)
-	r.skip = skip
-	if err != nil {
-		r.say(fmt.Sprintf("Couldn't watch new directory %s: %s", path, strerror(err)))
-	}
-	if sub == nil || !tell {
-		return nil
-	}
-	return sub.contents(nil)
-}
-
-// contents are what a listing found in o and below it, as events.
-func (o *object) contents(out []seen) []seen {
-	path := o.path()
-	for name, dir := range o.listed {
-		mask := uint32(unix.IN_CREATE)
-		if dir {
-			mask |= unix.IN_ISDIR
-		}
-		out = append(out, seen{watched: path, name: name, mask: mask})
-		if kid := o.kids[name]; kid != nil {
-			out = kid.contents(out)
-		}
-	}
-	return out
-}
-
-// told reports whether ev repeats what a listing told before.
-func (o *object) told(ev *watch.RawEvent) bool {
-	if _, known := o.listed[ev.Name]; !known {
-		return false
-	}
-	if ev.Mask&(unix.IN_CREATE|unix.IN_DELETE|unix.IN_MOVE) == 0 {
-		return false
-	}
-	delete(o.listed, ev.Name)
-	return ev.Mask&unix.IN_CREATE != 0
 }

@@ -149,12 +149,8 @@ func (s *settings) setOutfile(arg string) error {
 	return nil
 }
 
-func (s *settings) setKey(key string, ascending bool) error {
-	key = strings.ToLower(key)
-	option := "-d"
-	if ascending {
-		option = "-a"
-	}
+func (s *settings) setKey(arg string, ascending bool) error {
+	key := strings.ToLower(arg)
 	switch {
 	case s.sortGiven:
 		return wrong("Please specify -a or -d once only!")
@@ -164,8 +160,8 @@ func (s *settings) setKey(key string, ascending bool) error {
 		return wrong("Cannot sort by `move' event; please use `moved_from' or `moved_to'.")
 	case key == "close":
 		return wrong("Cannot sort by `close' event; please use `close_write' or `close_nowrite'.")
-	case maskOf(key) == 0 || key == "all_events":
-		return wrong(fmt.Sprintf("'%s' is not a valid key for sorting!", strings.TrimPrefix(key, option)))
+	case !isColumn(key):
+		return wrong("'" + arg + "' is not a valid key for sorting!")
 	}
 	s.key, s.ascending, s.sortGiven = key, ascending, true
 	return nil

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
@@ -19,6 +18,12 @@ import (
 
 // errStopped ends the wait for events: somebody asked for the table.
 var errStopped = errors.New("asked to stop")
+
+// errTable interrupts the wait for events: somebody asked for the table.
+var errTable = errors.New("asked for the table")
+
+// fatalAbort ends the program while it sets up watches.
+const fatalAbort = "No statistics collected, asked to abort before all watches could be established."
 
 // statistics is inotifywatch.
 func (r *run) statistics() (int, error) {
@@ -34,14 +39,14 @@ func (r *run) statistics() (int, error) {
 	if err != nil {
 		return exitError, err
 	}
-	r.prepare(r.asked()&^unix.IN_ISDIR, paths.skip)
+	r.prepare(r.asked(), paths.skip)
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1)
 	defer signal.Stop(signals)
 
 	r.say("Establishing watches...")
-	stopped, err := r.establish(paths.watch, signals)
-	if err != nil || stopped {
+	r.stop = r.interruption(signals)
+	if err := r.establish(paths.watch); err != nil {
 		return exitError, err
 	}
 	if r.set.verbose > 0 {
@@ -58,8 +63,32 @@ func (r *run) statistics() (int, error) {
 	return r.collectCounts(signals)
 }
 
-// establish watches the arguments; stopped says that somebody wanted to end.
-func (r *run) establish(args []string, signals <-chan os.Signal) (stopped bool, err error) {
+// interruption says, the first time that somebody wants to end while watches
+// are set up, that there is nothing to show yet. The second time it is an error.
+func (r *run) interruption(signals <-chan os.Signal) func() error {
+	asked := false
+	return func() error {
+		for {
+			select {
+			case s := <-signals:
+				switch {
+				case s == syscall.SIGUSR1:
+				case asked:
+					return fatal{fatalAbort}
+				default:
+					asked = true
+					r.say("No statistics have been collected because I haven't finished establishing\n" +
+						"inotify watches yet.  If you are sure you want me to exit, interrupt me again.")
+				}
+			default:
+				return nil
+			}
+		}
+	}
+}
+
+// establish watches the arguments.
+func (r *run) establish(args []string) error {
 	for _, arg := range args {
 		if r.set.verbose > 0 && r.set.recursive && !r.set.fileSystem {
 			r.say("Setting up watch(es) on " + arg)
@@ -67,30 +96,26 @@ func (r *run) establish(args []string, signals <-chan os.Signal) (stopped bool, 
 		if r.set.verbose > 0 && r.set.fileSystem {
 			r.say("Setting up filesystem watch on " + arg)
 		}
-		if err := r.watchTop(arg); err != nil {
-			return false, r.explain(arg, args, err)
+		var stopped fatal
+		if err := r.watchTop(arg); errors.As(err, &stopped) {
+			return err
+		} else if err != nil {
+			return r.explain(arg, args, err)
 		}
 		if r.set.verbose > 0 && r.set.recursive && !r.set.fileSystem {
 			r.say("OK, " + arg + " is now being watched.")
 		}
-		select {
-		case s := <-signals:
-			if s != syscall.SIGUSR1 {
-				r.say("No statistics collected, asked to abort before all watches could be established.")
-				return true, nil
-			}
-		default:
-		}
 	}
-	return false, nil
+	r.stop = nil
+	return nil
 }
 
 // collectCounts counts events until it is time for the table.
 func (r *run) collectCounts(signals <-chan os.Signal) (int, error) {
-	ctx, stop := context.WithCancelCause(context.Background())
-	defer stop(nil)
+	ending, end := context.WithCancelCause(context.Background())
+	defer end(nil)
 	if r.set.timeout > 0 {
-		t := time.AfterFunc(time.Duration(r.set.seconds())*time.Second, func() { stop(errStopped) })
+		t := time.AfterFunc(time.Duration(r.set.seconds())*time.Second, func() { end(errStopped) })
 		defer t.Stop()
 	}
 	tables := make(chan struct{}, 1)
@@ -99,47 +124,77 @@ func (r *run) collectCounts(signals <-chan os.Signal) (int, error) {
 			select {
 			case s := <-signals:
 				if s != syscall.SIGUSR1 {
-					stop(errStopped)
+					end(errStopped)
 					return
 				}
 				select {
 				case tables <- struct{}{}:
 				default:
 				}
-			case <-ctx.Done():
+			case <-ending.Done():
 				return
 			}
 		}
 	}()
 	for {
-		select {
-		case <-tables:
-			r.table()
-			fmt.Fprintln(r.out)
-			r.out.Flush()
-		default:
-		}
-		ev, ok, err := r.raw.Next(ctx, tableDelay)
-		switch {
-		case errors.Is(err, errStopped):
-			r.settle()
-			r.table()
-			return exitEvent, nil
-		case err != nil:
+		err := r.countUntil(ending, tables)
+		if !errors.Is(err, errTable) && !errors.Is(err, errStopped) {
 			return exitError, fatal{strerror(err)}
-		case ok:
-			r.tally(ctx, &ev)
-		default:
-			r.settle()
+		}
+		r.table()
+		if ending.Err() != nil {
+			return exitEvent, nil
+		}
+		fmt.Fprintln(r.out)
+		if err := r.out.Flush(); err != nil {
+			return exitError, err
 		}
 	}
 }
 
-// tableDelay is how long a table that was asked for may have to wait.
+// countUntil counts until ending ends, whose cause it returns, or somebody asks
+// for the table: errTable.
+func (r *run) countUntil(ending context.Context, tables <-chan struct{}) error {
+	ctx, pause := context.WithCancelCause(ending)
+	defer pause(nil)
+	go func() {
+		select {
+		case <-tables:
+			pause(errTable)
+		case <-ctx.Done():
+		}
+	}()
+	for {
+		ev, ok, err := r.next(ctx, 0)
+		if err != nil {
+			return errors.Join(err, r.countRest())
+		}
+		if ok {
+			r.tally(&ev)
+		}
+	}
+}
+
+// countRest counts what has happened by now.
+func (r *run) countRest() error {
+	for now := r.raw.Now(); r.raw.Took() < now; {
+		ev, ok, err := r.raw.Next(context.Background(), tableDelay)
+		if err != nil {
+			return err
+		}
+		if ok {
+			r.tally(&ev)
+		}
+	}
+	r.settle()
+	return nil
+}
+
+// tableDelay bounds one wait for records that are in memory already.
 const tableDelay = 50 * time.Millisecond
 
 // tally counts one record.
-func (r *run) tally(ctx context.Context, ev *watch.RawEvent) {
+func (r *run) tally(ev *watch.RawEvent) {
 	if ev.Mask&unix.IN_Q_OVERFLOW != 0 {
 		r.say("Events were lost, since they came faster than they could be taken: the counts are too low.")
 		r.again()
@@ -147,87 +202,95 @@ func (r *run) tally(ctx context.Context, ev *watch.RawEvent) {
 	}
 	o := r.byMark[ev.Mark]
 	if r.set.fan {
-		o = r.object(ev)
+		o = r.object(ev.Dir + ev.Name)
 	}
 	if o == nil {
 		return
 	}
 	newDir := r.set.recursive && ev.Mask&watch.RawIsDir != 0 && ev.Mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0
-	if path := o.path(); newDir || !r.sel.drops(path+ev.Name) || r.set.fan && !r.sel.drops(path) {
-		if o.counts == nil {
-			o.counts = map[uint32]int{}
-		}
-		o.total++
-		for _, name := range columns {
-			if m := maskOf(name); ev.Mask&m != 0 {
-				o.counts[m]++
-			}
-		}
+	switch path := r.pathOf(o); {
+	case r.repeats(ev, o):
+	case newDir, r.set.fan && !r.sel.drops(path), !r.set.fan && !r.sel.drops(path+ev.Name):
+		o.tally(ev.Mask)
 	}
-	if !r.set.fan {
-		r.follow(ctx, ev, o)
-	} else if dir := (&object{name: ev.Dir, dir: true}); ev.Dir != "" {
-		r.follow(ctx, ev, dir)
+	if r.set.fan {
+		o = &object{name: ev.Dir, dir: true}
+	}
+	for _, found := range r.follow(ev, o) {
+		if found.mask&watch.RawIsDir == 0 && r.sel.drops(found.watched+found.name) {
+			continue
+		}
+		if r.set.fan {
+			r.object(found.watched + found.name).tally(found.mask)
+		} else if found.in != nil && found.mask&r.mask&^unix.IN_ISDIR != 0 {
+			found.in.tally(found.mask)
+		}
 	}
 }
 
-// object is the row of what a fanotify record is about.
-func (r *run) object(ev *watch.RawEvent) *object {
-	path := ev.Dir + ev.Name
-	for _, o := range r.tops {
-		if o.name == path && o.up == nil {
-			return o
+func (o *object) tally(mask uint32) {
+	o.total++
+	for i := range columns {
+		if mask&columns[i].mask != 0 {
+			o.counts[i]++
 		}
 	}
-	o := &object{name: path, number: r.count}
-	r.count++
-	r.tops = append(r.tops, o)
+}
+
+// object is the row of what fanotify records tell of path.
+func (r *run) object(path string) *object {
+	o := r.byPath[path]
+	if o == nil {
+		if r.byPath == nil {
+			r.byPath = map[string]*object{}
+		}
+		o = &object{name: path, number: len(r.byPath)}
+		r.byPath[path] = o
+		r.rows = append(r.rows, o)
+	}
 	return o
 }
 
 // table prints the counts.
 func (r *run) table() {
-	rows := r.rows()
+	rows := r.sorted()
 	if len(rows) == 0 {
 		r.say("No events occurred.")
 		return
 	}
 	shown := r.columnsOf(rows)
-	header := append([]string{"total"}, shown...)
-	for _, name := range header {
-		fmt.Fprintf(r.out, "%s  ", name)
+	fmt.Fprint(r.out, "total  ")
+	for _, c := range shown {
+		fmt.Fprintf(r.out, "%s  ", columns[c].name)
 	}
 	fmt.Fprintln(r.out, "filename")
 	for _, o := range rows {
 		fmt.Fprintf(r.out, "%-*d  ", len("total"), o.total)
-		for _, name := range shown {
-			fmt.Fprintf(r.out, "%-*d  ", len(name), o.counts[maskOf(name)])
+		for _, c := range shown {
+			fmt.Fprintf(r.out, "%-*d  ", len(columns[c].name), o.counts[c])
 		}
 		fmt.Fprintln(r.out, o.path())
 	}
 }
 
-// rows are the objects that are shown, sorted.
-func (r *run) rows() []*object {
-	var all []*object
+// sorted are the rows that are shown.
+func (r *run) sorted() []*object {
 	total := 0
-	for _, o := range r.tops {
-		all = o.collect(all)
-	}
-	for _, o := range all {
+	var all []*object
+	for _, o := range r.rows {
 		total += o.total
+		if !o.left && (r.set.zero || o.total > 0) {
+			all = append(all, o)
+		}
 	}
-	if total == 0 && !r.set.zero {
+	if total == 0 {
 		return nil
 	}
-	if !r.set.zero {
-		all = slices.DeleteFunc(all, func(o *object) bool { return o.total == 0 })
-	}
-	value := func(o *object) int {
-		if r.set.key == "" || r.set.key == "total" {
-			return o.total
+	value := func(o *object) int { return o.total }
+	for i, c := range columns {
+		if c.name == r.set.key {
+			value = func(o *object) int { return o.counts[i] }
 		}
-		return o.counts[maskOf(r.set.key)]
 	}
 	slices.SortFunc(all, func(a, b *object) int {
 		x, y := value(a), value(b)
@@ -239,24 +302,15 @@ func (r *run) rows() []*object {
 	return all
 }
 
-func (o *object) collect(all []*object) []*object {
-	all = append(all, o)
-	for _, kid := range o.kids {
-		all = kid.collect(all)
-	}
-	return all
-}
-
-// columnsOf are the kinds that get a column.
-func (r *run) columnsOf(rows []*object) []string {
-	var shown []string
-	for _, name := range columns {
-		mask, sum := maskOf(name), 0
+// columnsOf are the kinds that get a column, as indexes of columns.
+func (r *run) columnsOf(rows []*object) (shown []int) {
+	for i, c := range columns {
+		sum := 0
 		for _, o := range rows {
-			sum += o.counts[mask]
+			sum += o.counts[i]
 		}
-		if r.asked()&mask != 0 && (sum > 0 || r.set.zero) {
-			shown = append(shown, strings.ToLower(name))
+		if r.asked()&c.mask != 0 && (sum > 0 || r.set.zero) {
+			shown = append(shown, i)
 		}
 	}
 	return shown

@@ -40,9 +40,12 @@ func (r *run) wait() (int, error) {
 		return exitError, err
 	}
 	p.out = r.out
-	mask := r.asked() &^ unix.IN_ISDIR
+	mask := r.asked()
 	if r.set.monitor && r.set.recursive && !r.set.fileSystem {
 		mask |= unix.IN_CREATE | unix.IN_MOVED_TO | unix.IN_MOVED_FROM
+	}
+	if r.set.monitor && r.set.json && mask&unix.IN_MOVED_TO != 0 {
+		mask |= unix.IN_MOVED_FROM
 	}
 	r.prepare(mask, paths.skip)
 	switch {
@@ -104,7 +107,7 @@ func (r *run) events(p *printer) (int, error) {
 		case !ok:
 			return exitTimeout, nil
 		}
-		if code, over := r.event(ctx, p, &ev); over {
+		if code, over := r.event(p, &ev); over {
 			return code, nil
 		}
 	}
@@ -124,7 +127,7 @@ func (r *run) next(ctx context.Context, longest time.Duration) (watch.RawEvent, 
 }
 
 // event handles one record; over says that the wait has ended.
-func (r *run) event(ctx context.Context, p *printer, ev *watch.RawEvent) (code int, over bool) {
+func (r *run) event(p *printer, ev *watch.RawEvent) (code int, over bool) {
 	if ev.Mask&unix.IN_Q_OVERFLOW != 0 {
 		r.say("Events were lost, since they came faster than they could be taken.")
 		r.show(p, seen{mask: ev.Mask})
@@ -132,7 +135,7 @@ func (r *run) event(ctx context.Context, p *printer, ev *watch.RawEvent) (code i
 		return r.exitFor(ev.Mask), !r.set.monitor
 	}
 	o := r.byMark[ev.Mark]
-	s := seen{name: ev.Name, mask: ev.Mask, cookie: ev.Cookie}
+	s := seen{in: o, name: ev.Name, mask: ev.Mask, cookie: ev.Cookie}
 	switch {
 	case r.set.fan:
 		s.watched = ev.Dir
@@ -140,27 +143,24 @@ func (r *run) event(ctx context.Context, p *printer, ev *watch.RawEvent) (code i
 	case o == nil:
 		return 0, false // of a watch that was given up
 	default:
-		s.watched = o.path()
+		s.watched = r.pathOf(o)
 	}
 	if ev.Mask&unix.IN_IGNORED != 0 && !r.set.fan {
 		r.forget(o)
 	}
-	if ev.Mask&unix.IN_MOVED_TO != 0 {
-		if kid := r.moving[ev.Cookie]; kid != nil {
-			s.from = kid.up.path() + kid.name
-		}
-	}
-	repeated := o.told(ev)
 	newDir := r.set.recursive && ev.Mask&watch.RawIsDir != 0 && ev.Mask&(unix.IN_CREATE|unix.IN_MOVED_TO) != 0
-	dropped := repeated || !newDir && r.sel.drops(s.watched+s.name)
+	dropped := r.repeats(ev, o) || !newDir && r.sel.drops(s.watched+s.name)
+	if r.set.json {
+		r.renames.pair(&s)
+	}
 	if !dropped && ev.Mask&r.asked() != 0 {
 		r.show(p, s)
 	}
 	if !r.set.monitor {
 		return r.exitFor(ev.Mask), !dropped
 	}
-	for _, found := range r.follow(ctx, ev, o) {
-		if found.mask&r.asked() != 0 && (found.mask&watch.RawIsDir != 0 || !r.sel.drops(found.watched+found.name)) {
+	for _, found := range r.follow(ev, o) {
+		if found.mask&r.asked()&^unix.IN_ISDIR != 0 && (found.mask&watch.RawIsDir != 0 || !r.sel.drops(found.watched+found.name)) {
 			r.show(p, found)
 		}
 	}

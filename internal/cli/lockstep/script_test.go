@@ -7,13 +7,13 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"lockstep/internal/cli/lockstep"
+	"lockstep/internal/proof/harness"
 )
 
 func TestMain(m *testing.M) {
@@ -61,7 +61,7 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: get URL CODE TEXT")
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(harness.Patience)
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	got := ""
@@ -78,7 +78,7 @@ func get(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("waited %v in vain; got %s", patience, got)
+	ts.Fatalf("waited %v in vain; got %s", harness.Patience, got)
 }
 
 // freePort VAR sets a variable to a TCP port on loopback that nobody uses.
@@ -94,10 +94,9 @@ func freePort(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Setenv(args[0], port)
 }
 
-// patience is how long a script waits for something before it fails.
-const patience = 20 * time.Second
-
 func TestScripts(t *testing.T) {
+	commands := harness.ScriptCommands()
+	commands["get"], commands["port"] = get, freePort
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		Deadline:            time.Now().Add(2 * time.Minute),
@@ -108,41 +107,6 @@ func TestScripts(t *testing.T) {
 			env.Setenv("TMPDIR", env.WorkDir)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"await":  await,
-			"signal": signalBackground,
-			"get":    get,
-			"port":   freePort,
-		},
+		Cmds: commands,
 	})
-}
-
-// await FILE [TEXT] waits until FILE is there and holds TEXT; ! await waits
-// until that is no longer so.
-func await(ts *testscript.TestScript, neg bool, args []string) {
-	if len(args) < 1 || len(args) > 2 {
-		ts.Fatalf("usage: [!] await FILE [TEXT]")
-	}
-	deadline := time.Now().Add(patience)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	var text []byte
-	for ; time.Now().Before(deadline); <-tick.C {
-		var err error
-		text, err = os.ReadFile(ts.MkAbs(args[0]))
-		if met := err == nil && (len(args) == 1 || strings.Contains(string(text), args[1])); met != neg {
-			return
-		}
-	}
-	ts.Fatalf("waited %v in vain; %s holds\n%s", patience, args[0], text)
-}
-
-// signalBackground NAME sends a signal to the last background command.
-func signalBackground(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "USR1": syscall.SIGUSR1}
-	running := ts.BackgroundCmds()
-	if neg || len(args) != 1 || signals[args[0]] == 0 || len(running) == 0 {
-		ts.Fatalf("usage: signal INT|TERM|HUP|USR1, with a command in the background")
-	}
-	ts.Check(running[len(running)-1].Process.Signal(signals[args[0]]))
 }

@@ -75,3 +75,6 @@ func Differences(old, listing []tree.Entry, complete bool, oldNow, now time.Time
 	})
 	return out
 }
+
+// OpenRawLimited is OpenRaw that keeps so many bytes in memory.
+var OpenRawLimited = openRaw

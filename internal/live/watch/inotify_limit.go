@@ -191,14 +191,24 @@ func (e *inotify) limitNotice() {
 	}
 }
 
-// watchesHint is the command that makes room for missing more watches. The
-// limit is per user, and inside a user namespace per namespace too; the lower
-// one is in the way.
+// watchesHint is the command that makes room for missing more watches.
 func watchesHint(missing int) string {
-	name, limit := "fs.inotify.max_user_watches", sysctl("fs/inotify/max_user_watches")
-	if inner := sysctl("user/max_inotify_watches"); inner > 0 && inner < limit {
-		name, limit = "user.max_inotify_watches", inner
+	name, limit := lowest("fs.inotify.max_user_watches", "user.max_inotify_watches")
+	return raise(name, limit, missing)
+}
+
+// lowest is the one of two limits that is in the way: one is per user, the
+// other is the same inside a user namespace.
+func lowest(user, namespace string) (name string, limit int) {
+	limit = sysctl(user)
+	if inner := sysctl(namespace); inner > 0 && inner < limit {
+		return namespace, inner
 	}
+	return user, limit
+}
+
+// raise is the command that makes room for missing more than a limit allows.
+func raise(name string, limit, missing int) string {
 	// A quarter more than is missing now, in steps of 1024.
 	need := limit + missing + missing/4
 	need = (need + 1023) / 1024 * 1024
@@ -207,11 +217,12 @@ func watchesHint(missing int) string {
 
 // instancesHint is the command that allows for more inotify instances.
 func instancesHint() string {
-	return fmt.Sprintf("sysctl fs.inotify.max_user_instances=%d", 2*max(sysctl("fs/inotify/max_user_instances"), 128))
+	return fmt.Sprintf("sysctl fs.inotify.max_user_instances=%d", 2*max(sysctl("fs.inotify.max_user_instances"), 128))
 }
 
-func sysctl(path string) int {
-	b, err := os.ReadFile("/proc/sys/" + path)
+// sysctl is the value of a setting, 0 if it is not there.
+func sysctl(name string) int {
+	b, err := os.ReadFile("/proc/sys/" + strings.ReplaceAll(name, ".", "/"))
 	if err != nil {
 		return 0
 	}

@@ -23,20 +23,23 @@ const (
 	briskly = 32                     // so many of them are a flood
 	nap     = 1                      // ms that a flood is left alone
 	dense   = 1 << 10                // bytes that have gathered by then if it goes on
+	fullNap = 10                     // ms between two looks whether a full memory has been taken from
 )
 
 // intake drains a kernel queue into memory, so that the kernel's own queue
-// stays short however slow the consumer is. One goroutine runs read; another
+// stays short however slow the consumer is. One goroutine runs run; another
 // takes.
 type intake struct {
 	fd    int
 	stop  int           // a descriptor that is readable once all must end
 	limit int           // bytes
+	keep  bool          // at the limit the kernel's queue is left to fill up; otherwise what has gathered is dropped
 	ready chan struct{} // holds a token when there is something to take
 
 	mu   sync.Mutex
 	buf  []byte // whole records
 	lost bool   // buf overran its limit and was emptied
+	read int64  // bytes that came from the kernel in all
 
 	fences []chan struct{} // closed once what came before them is handed over
 }
@@ -45,8 +48,8 @@ func newIntake(fd, stop, limit int) *intake {
 	return &intake{fd: fd, stop: stop, limit: limit, ready: make(chan struct{}, 1)}
 }
 
-// read runs until the stop descriptor is readable, or reading fails.
-func (in *intake) read() error {
+// run reads until the stop descriptor is readable, or reading fails.
+func (in *intake) run() error {
 	fds := []unix.PollFd{{Fd: int32(in.fd), Events: unix.POLLIN}, {Fd: int32(in.stop), Events: unix.POLLIN}}
 	var last time.Time
 	row, napped := 0, false
@@ -60,14 +63,15 @@ func (in *intake) read() error {
 		if fds[0].Revents == 0 {
 			continue
 		}
+		if in.keep && in.full() {
+			_, _ = unix.Poll(fds[1:], fullNap)
+			continue
+		}
 		n, err := in.fill()
 		if err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}
-		select {
-		case in.ready <- struct{}{}:
-		default:
-		}
+		in.wake()
 		now := time.Now()
 		if row++; now.Sub(last) > brisk {
 			row = 0
@@ -96,35 +100,54 @@ func (in *intake) fill() (n int, err error) {
 		return 0, err
 	}
 	in.buf = in.buf[:len(in.buf)+n]
-	if len(in.buf) > in.limit {
+	in.read += int64(n)
+	if len(in.buf) > in.limit && !in.keep {
 		in.buf, in.lost = in.buf[:0], true // they were hints; a comparison of everything replaces them
 	}
 	return n, nil
 }
 
-// fence reads what the kernel holds by now and asks for done to be closed when
-// all of it has been handed over.
-func (in *intake) fence(ctx context.Context, done chan struct{}) error {
+func (in *intake) full() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return len(in.buf) > in.limit
+}
+
+// catchUp reads what the kernel holds by now.
+func (in *intake) catchUp(ctx context.Context) error {
 	for {
 		n, err := in.fill()
 		if err != nil {
 			return fmt.Errorf("read events: %w", err)
 		}
 		if n < readSize-maxRecord { // the next record would have fitted: the queue was empty
-			break
+			return nil
 		}
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
+}
+
+// fence is catchUp, and asks for done to be closed when all of it has been
+// handed over.
+func (in *intake) fence(ctx context.Context, done chan struct{}) error {
+	if err := in.catchUp(ctx); err != nil {
+		return err
+	}
 	in.mu.Lock()
 	in.fences = append(in.fences, done)
 	in.mu.Unlock()
+	in.wake()
+	return nil
+}
+
+// wake says that there is something to take.
+func (in *intake) wake() {
 	select {
 	case in.ready <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // fenced gives the fences set so far. Records from before them are in what the

@@ -13,13 +13,15 @@ import (
 
 // Raw is a kernel queue as inotify-tools show it: marks on single paths, and
 // records in the kernel's order and words. Records are drained into memory in
-// the background, as for a Watch. Its methods belong to one goroutine.
+// the background, as for a Watch; at 64 MiB the rest stays in the kernel's
+// queue, which tells when it overflows. Its methods belong to one goroutine.
 type Raw struct {
 	in    *intake
 	stop  int
 	fan   bool
 	pid   int32
 	data  []byte         // records not decoded yet, of spare
+	took  int64          // bytes decoded in all
 	spare []byte         // given to the intake in exchange
 	mount map[string]int // descriptors on the marked file systems, by fsid
 	names map[string]string
@@ -36,6 +38,7 @@ type RawEvent struct {
 	Cookie uint32 // joins the two halves of an inotify move, 0 otherwise
 	Name   string // in the directory; "" for the marked object itself
 	Dir    string // fanotify: the absolute path of the directory, "" if it cannot be found
+	At     int64  // how much the queue had told before; see Now
 }
 
 // RawIsDir is the bit of Mask that says that the object is a directory.
@@ -43,7 +46,10 @@ const RawIsDir = unix.IN_ISDIR
 
 // OpenRaw makes a queue: of inotify, or of fanotify with names, which needs
 // CAP_SYS_ADMIN for most. Errors are the kernel's.
-func OpenRaw(fan bool) (*Raw, error) {
+func OpenRaw(fan bool) (*Raw, error) { return openRaw(fan, defaultQueueBytes) }
+
+// openRaw is OpenRaw that keeps limit bytes in memory.
+func openRaw(fan bool, limit int) (*Raw, error) {
 	var fd int
 	var err error
 	if fan {
@@ -60,11 +66,12 @@ func OpenRaw(fan bool) (*Raw, error) {
 		return nil, err
 	}
 	r := &Raw{
-		in: newIntake(fd, stop, defaultQueueBytes), stop: stop, fan: fan, pid: int32(os.Getpid()),
+		in: newIntake(fd, stop, limit), stop: stop, fan: fan, pid: int32(os.Getpid()),
 		mount: map[string]int{}, names: map[string]string{}, count: map[uint64]bool{},
 	}
+	r.in.keep = true
 	r.ended.Go(func() {
-		if err := r.in.read(); err != nil {
+		if err := r.in.run(); err != nil {
 			r.mu.Lock()
 			r.err = err
 			r.mu.Unlock()
@@ -116,6 +123,12 @@ func (r *Raw) fanMark(path string, flags uint, mask uint64) error {
 		return err
 	}
 	if id, _, err := identify(fd, ""); err == nil && r.mount[id[:fsidLen]] == 0 {
+		got, err := openID(fd, id)
+		if err != nil { // without it no event could be given a path
+			_ = unix.Close(fd)
+			return err
+		}
+		_ = unix.Close(got)
 		r.mount[id[:fsidLen]] = fd
 	} else {
 		defer unix.Close(fd)
@@ -127,6 +140,17 @@ func (r *Raw) fanMark(path string, flags uint, mask uint64) error {
 func (r *Raw) Unmark(mark int32) error {
 	_, err := unix.InotifyRmWatch(r.in.fd, uint32(mark))
 	return err
+}
+
+// RawLimit is the limit on marks that is in the way, and the command that makes
+// room for missing more.
+func RawLimit(fan bool, missing int) (name string, limit int, command string) {
+	if fan {
+		name, limit = lowest("fs.fanotify.max_user_marks", "user.max_fanotify_marks")
+	} else {
+		name, limit = lowest("fs.inotify.max_user_watches", "user.max_inotify_watches")
+	}
+	return name, limit, raise(name, limit, missing)
 }
 
 // Childless reports whether it is certain without a look into it that the
@@ -154,8 +178,8 @@ func (r *Raw) Next(ctx context.Context, longest time.Duration) (ev RawEvent, ok 
 				return ev, ok, err
 			}
 		}
-		if ev, ok, err = r.await(ctx, longest); ok || err != nil || len(r.data) == 0 {
-			return ev, ok, err
+		if err = r.await(ctx, longest); err != nil || len(r.data) == 0 {
+			return ev, false, err
 		}
 	}
 }
@@ -163,8 +187,22 @@ func (r *Raw) Next(ctx context.Context, longest time.Duration) (ev RawEvent, ok 
 // Pending reports whether Next has a record without waiting.
 func (r *Raw) Pending() bool { return len(r.data) > 0 }
 
-// await fetches records. An event that it returns says that some were lost.
-func (r *Raw) await(ctx context.Context, longest time.Duration) (ev RawEvent, lost bool, err error) {
+// Now is where the next record will lie: those of what has happened so far have
+// a smaller At.
+func (r *Raw) Now() int64 {
+	_ = r.in.catchUp(context.Background()) // an error comes with Next, too
+	r.in.wake()
+	r.in.mu.Lock()
+	defer r.in.mu.Unlock()
+	return r.in.read
+}
+
+// Took is how much Next has given: as soon as it is what Now said, all of that
+// has been seen.
+func (r *Raw) Took() int64 { return r.took }
+
+// await fetches records. There are none if longest has passed.
+func (r *Raw) await(ctx context.Context, longest time.Duration) error {
 	clear(r.names) // directories may be renamed
 	var late <-chan time.Time
 	if longest > 0 {
@@ -175,23 +213,19 @@ func (r *Raw) await(ctx context.Context, longest time.Duration) (ev RawEvent, lo
 	for {
 		select {
 		case <-ctx.Done():
-			return ev, false, context.Cause(ctx)
+			return context.Cause(ctx)
 		case <-late:
-			return ev, false, nil
+			return nil
 		case _, open := <-r.in.ready:
 			if !open {
 				r.mu.Lock()
 				defer r.mu.Unlock()
-				return ev, false, r.err
+				return r.err
 			}
 		}
-		r.spare, lost = r.in.take(r.spare)
-		r.data = r.spare
-		if lost {
-			return RawEvent{Mark: -1, Mask: unix.IN_Q_OVERFLOW}, true, nil
-		}
-		if len(r.data) > 0 {
-			return ev, false, nil
+		r.spare, _ = r.in.take(r.spare)
+		if r.data = r.spare; len(r.data) > 0 {
+			return nil
 		}
 	}
 }
@@ -199,15 +233,24 @@ func (r *Raw) await(ctx context.Context, longest time.Duration) (ev RawEvent, lo
 // decode takes the first record off r.data; ok is false for those that the
 // caller has caused.
 func (r *Raw) decode() (ev RawEvent, ok bool, err error) {
-	if !r.fan {
-		rec, rest, err := nextIno(r.data)
-		r.data = rest
-		return RawEvent{Mark: rec.wd, Mask: rec.mask, Cookie: rec.cookie, Name: string(rec.name)}, err == nil, err
+	before := len(r.data)
+	ev.At = r.took
+	if r.fan {
+		ok, err = r.decodeFan(&ev)
+	} else {
+		var rec inoRecord
+		rec, r.data, err = nextIno(r.data)
+		ev.Mark, ev.Mask, ev.Cookie, ev.Name, ok = rec.wd, rec.mask, rec.cookie, string(rec.name), err == nil
 	}
+	r.took += int64(before - len(r.data))
+	return ev, ok, err
+}
+
+func (r *Raw) decodeFan(ev *RawEvent) (ok bool, err error) {
 	rec, rest, err := nextFan(r.data)
 	r.data = rest
 	if err != nil || rec.pid == r.pid {
-		return ev, false, err
+		return false, err
 	}
 	ev.Mask = uint32(rec.mask)
 	if rec.mask&unix.FAN_ONDIR != 0 {
@@ -215,13 +258,13 @@ func (r *Raw) decode() (ev RawEvent, ok bool, err error) {
 	}
 	if rec.mask&unix.FAN_Q_OVERFLOW != 0 {
 		ev.Mark = -1
-		return ev, true, nil
+		return true, nil
 	}
 	if name := string(rec.at.name); name != "." {
 		ev.Name = name
 	}
 	ev.Dir = r.dirOf(rec.at.dir)
-	return ev, true, nil
+	return true, nil
 }
 
 // dirOf is the absolute path of a directory with a final slash.

@@ -144,7 +144,7 @@ func (w *Watch) reap(g *guard, unhook func() bool) {
 
 // drain starts reading a kernel queue. It begins before everything is armed, so
 // that a large tree which is busy meanwhile does not overflow the queue.
-func (w *Watch) drain(in *intake) { w.wg.Go(func() { w.fail(in.read()) }) }
+func (w *Watch) drain(in *intake) { w.wg.Go(func() { w.fail(in.run()) }) }
 
 // fail ends the watch because of err; nil is ignored.
 func (w *Watch) fail(err error) {
