@@ -304,6 +304,9 @@ func (m *Mirror) check(now time.Time) error {
 	m.ruleTrouble()
 	m.release(root, m.set.HeldPaths())
 	maps.DeleteFunc(m.recent, func(_ tree.Path, at time.Time) bool { return now.Sub(at) > recently })
+	for _, s := range m.targets {
+		s.swept.forget(now)
+	}
 	return nil
 }
 

@@ -250,6 +250,10 @@ func (m *Mirror) lookAgain(root *walk.Root, c change.Change) {
 // enqueue makes a path dirty for every target.
 func (m *Mirror) enqueue(c change.Change) {
 	for _, s := range m.targets {
-		s.queue.Add(c)
+		one := c
+		if c.Dir && c.Created && s.swept.covers(c.Path) {
+			one.Class = change.Tree
+		}
+		s.queue.Add(one)
 	}
 }

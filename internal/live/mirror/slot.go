@@ -46,6 +46,7 @@ type slot struct {
 	last    TargetState // the counters and the last error
 	lastErr error
 	done    bool // with Once: finished, one way or the other
+	swept   swept
 }
 
 // job is what a worker is asked to do.
@@ -67,7 +68,7 @@ func newSlot(name string, t target.Target, maxDelete int) *slot {
 	return &slot{
 		name: name, target: t, full: true, fullAt: time.Now(), since: time.Now(),
 		queue: change.NewQueue(change.Limits{Removes: maxDelete}),
-		jobs:  make(chan job, 1), ended: make(chan struct{}),
+		jobs:  make(chan job, 1), ended: make(chan struct{}), swept: swept{},
 	}
 }
 
@@ -190,7 +191,7 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 		}
 		s.busy = true
 		m.shield()
-		s.jobs <- job{full: true}
+		s.hand(job{full: true})
 		return
 	}
 	if m.moving(s, now) {
@@ -209,13 +210,19 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 		s.changeState(Behind, now)
 	}
 	s.busy = true
-	s.jobs <- job{batch: b}
+	s.hand(job{batch: b})
 }
 
 // quiet reports whether s has something to send that has to wait for the end of
 // the quiet hours. The root check comes back to it every second.
 func (m *Mirror) quiet(s *slot, now time.Time) bool {
 	return len(m.cfg.Quiet) > 0 && !m.cfg.Once && (s.full || s.queue.Behind() > 0) && m.cfg.Quiet.Holds(now)
+}
+
+// hand gives the worker a job.
+func (s *slot) hand(j job) {
+	s.swept.begin(j)
+	s.jobs <- j
 }
 
 // chainWait is how long a renamed thing that is not where it should be is
@@ -288,6 +295,7 @@ func (m *Mirror) idle(s *slot, now time.Time) {
 func (m *Mirror) finished(r result) {
 	s, now := r.slot, time.Now()
 	s.busy = false
+	s.swept.end(r.job, now)
 	if r.err != nil {
 		if !r.job.full {
 			s.queue.Done(change.Outcome{All: true}, now, backoff)
