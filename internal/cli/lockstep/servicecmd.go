@@ -20,8 +20,8 @@ import (
 
 // serviceOptions are the flags of lockstep service install and uninstall.
 type serviceOptions struct {
-	config, dir, verify string
-	user, print         bool
+	config, dir, verify, rate string
+	user, print               bool
 }
 
 func (a *app) service() *cobra.Command {
@@ -58,6 +58,7 @@ left alone.`,
 	configFlag(cmd.Flags(), &o.config)
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.verify, "verify", "", "compare everything at this `TIME`, as systemd has them: weekly, daily, 'Sun 03:00'")
+	cmd.Flags().StringVar(&o.rate, "verify-bwlimit", "", "with --verify: read at most so much a second, a `RATE`")
 	cmd.Flags().BoolVar(&o.print, "print", false, "print the units, change nothing")
 	return cmd
 }
@@ -145,7 +146,7 @@ func (o *serviceOptions) setup(c *config.Config) (service.Setup, error) {
 	if err == nil {
 		binary, err = filepath.EvalSymlinks(binary)
 	}
-	s := service.Setup{Binary: binary, Config: c.File, User: o.user, Verify: o.verify}
+	s := service.Setup{Binary: binary, Config: c.File, User: o.user, Verify: o.verify, Rate: o.rate}
 	for i := range c.Mirrors {
 		s.Reads = append(s.Reads, c.Mirrors[i].Source)
 		for _, t := range c.Mirrors[i].Targets {

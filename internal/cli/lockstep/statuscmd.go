@@ -123,6 +123,12 @@ func mirrorText(b *strings.Builder, m *report.Mirror, now time.Time) {
 			}
 		}
 	}
+	switch {
+	case m.Verified != nil && m.Differences > 0:
+		fmt.Fprintf(b, "; %s found %s ago", count(m.Differences, "difference"), span(now.Sub(*m.Verified)))
+	case m.Verified != nil:
+		fmt.Fprintf(b, "; compared in full %s ago", span(now.Sub(*m.Verified)))
+	}
 	b.WriteByte('\n')
 	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "  TARGET\tSTATE\tFOR\tBEHIND\tLAG\tBATCHES\t/MIN\tFILES\tCONTENT\tON THE WIRE\tERRORS")

@@ -23,9 +23,12 @@ import (
 
 // verifyOptions are the flags of lockstep verify.
 type verifyOptions struct {
-	ask    askOptions
-	repair bool
-	nice   int
+	ask          askOptions
+	plain        bool // SOURCE and TARGETs, which no running lockstep knows
+	repair       bool
+	nice         int
+	bwLimit      string
+	passwordFile string
 }
 
 // difference is a path that a target does not hold as the source does.
@@ -38,34 +41,47 @@ type difference struct {
 func (a *app) verify() *cobra.Command {
 	o := &verifyOptions{}
 	cmd := &cobra.Command{
-		Use:   "verify [flags] [MIRROR]",
+		Use:   "verify [flags] [MIRROR | SOURCE TARGET...]",
 		Short: "Compare the content of sources and targets in full",
 		Long: `Every regular file is read on both sides and compared by its digest; names that
 only a target has are differences too. What a running lockstep is about to send
 is no difference: it is asked to flush, and only what differs before and after
-counts. Permissions, owners and times are not compared.
+counts, and is told of the result, for status and metrics. Permissions, owners and
+times are not compared. With SOURCE and TARGETs no configuration is needed.
 
 The exit code is 0 if there is no difference, and 23 if there is one.`,
-		Example: "  lockstep verify\n  lockstep verify www --target /srv/copy --nice 19\n  lockstep verify www --repair",
-		Args:    a.mirrorArg,
+		Example: "  lockstep verify\n  lockstep verify www --target /srv/copy --nice 19\n  lockstep verify www --repair --bwlimit 2m\n  lockstep verify /web/www /srv/copy",
 		RunE: func(_ *cobra.Command, words []string) error {
 			a.json = o.ask.json
-			return a.runVerify(o, first(words))
+			if len(words) > 1 {
+				c, err := config.Plain(words[0], words[1:], o.passwordFile)
+				if err != nil {
+					return usageError{err}
+				}
+				o.plain = true
+				return a.runVerify(o, c, "")
+			}
+			c, err := loadConfig(o.ask.config)
+			if err != nil {
+				return err
+			}
+			return a.runVerify(o, c, first(words))
 		},
 	}
 	f := cmd.Flags()
 	o.ask.addFlags(f)
 	o.ask.addTarget(f)
 	f.BoolVar(&o.repair, "repair", false, "bring what differs in step")
+	f.StringVar(&o.bwLimit, "bwlimit", "", "read at most so much a second to compare it, as a `RATE` of mirror")
+	f.StringVar(&o.passwordFile, "password-file", "", "with SOURCE and TARGET: the `FILE` with the daemon's password")
 	f.IntVar(&o.nice, "nice", 0, "give way to other processes, `1..19`; from 1 on for reading as well")
 	return cmd
 }
 
 // runVerify compares the mirrors that are meant, one after another.
-func (a *app) runVerify(o *verifyOptions, name string) error {
-	c, err := loadConfig(o.ask.config)
-	if err != nil {
-		return err
+func (a *app) runVerify(o *verifyOptions, c *config.Config, name string) error {
+	if _, err := config.ParseRates(cmp.Or(o.bwLimit, "0")); err != nil {
+		return usageError{fmt.Errorf("bwlimit: %w", err)}
 	}
 	if o.nice < 0 || o.nice > 19 {
 		return usageError{fmt.Errorf("nice: %d is not within 0 to 19", o.nice)}
@@ -125,15 +141,28 @@ func (a *app) verifyMirror(ctx context.Context, o *verifyOptions, m *config.Mirr
 		a.console.printf("%s: %s", m.Name, count(len(found), "difference"))
 	}
 	if len(found) == 0 || !o.repair {
+		o.tell(m, len(found))
 		return len(found) > 0, nil
 	}
 	if err := a.mend(ctx, o, m); err != nil {
 		return false, err
 	}
+	o.tell(m, 0)
 	if !a.json {
 		a.console.printf("%s: repaired", m.Name)
 	}
 	return false, nil
+}
+
+// tell lets a running lockstep know the result; if none runs nobody wants to.
+func (o *verifyOptions) tell(m *config.Mirror, differences int) {
+	if o.plain || o.ask.target != "" {
+		return
+	}
+	if c, err := o.ask.dial(); err == nil {
+		defer c.Close()
+		_, _ = c.Do(control.Request{Op: control.OpVerified, Mirror: m.Name, Count: differences}) // nor whether it did
+	}
 }
 
 // compareOnce lists what a pass that compares content would do.
@@ -172,6 +201,11 @@ func (a *app) mend(ctx context.Context, o *verifyOptions, m *config.Mirror) erro
 func verifyConfig(o *verifyOptions, m *config.Mirror) (mirror.Config, error) {
 	cfg, err := m.Live()
 	cfg.Once, cfg.Checksum = true, true
+	if o.bwLimit != "" {
+		if cfg.BwLimit, err = config.ParseRates(o.bwLimit); err != nil {
+			return cfg, err
+		}
+	}
 	if o.ask.target != "" {
 		cfg.Targets = []string{o.ask.target}
 	}
@@ -198,6 +232,9 @@ func runOnce(ctx context.Context, cfg mirror.Config) error {
 // flushRunning asks a running lockstep to bring the mirror in step first. It
 // reports whether one did.
 func (a *app) flushRunning(o *verifyOptions, m *config.Mirror) bool {
+	if o.plain {
+		return false
+	}
 	c, err := o.ask.dial()
 	if err != nil {
 		return false

@@ -28,6 +28,7 @@ func (w *work) equal(p tree.Path) bool {
 	for w.ctx.Err() == nil {
 		n, errA := io.ReadFull(ours, a)
 		m, errB := io.ReadFull(theirs, b)
+		w.pacer.read(n)
 		if !bytes.Equal(a[:n], b[:m]) {
 			return false
 		}

@@ -50,7 +50,7 @@ func (d *Directory) begin(ctx context.Context) (*work, error) {
 		return nil, fmt.Errorf("target %s: %w", tree.Quote(d.dir), err)
 	}
 	return &work{
-		ctx: ctx, src: src, dst: dst, scope: d.src.scope(), opts: d.opts,
+		ctx: ctx, src: src, dst: dst, scope: d.src.scope(), opts: d.opts, pacer: d.opts.pace(ctx),
 		links: map[tree.Inode]*leader{}, dirs: map[tree.Path]bool{},
 		report: Report{Outcome: change.Outcome{Failed: map[tree.Path]error{}, Renames: map[int]bool{}}},
 	}, nil
@@ -134,6 +134,7 @@ type work struct {
 	opts     Options
 	dry      bool // count only
 	progress func(Progress)
+	pacer    *pacer
 
 	mu     sync.Mutex
 	report Report

@@ -433,6 +433,9 @@ func (r *run) session(o session.Options, job sender.Job, common bool) error {
 	if o.DryRun && r.opts.DryRun {
 		job.OnSent = func(p tree.Path) { r.opts.plan(false, p) }
 	}
+	if p := r.opts.pace(r.ctx); p != nil {
+		job.OnHashed = p.read
+	}
 	job.OnError = r.sourceError
 	if r.opts.Hold && job.Steady == nil {
 		job.Steady = &sender.Steady{AsIs: func(p tree.Path) bool { return r.asIs[p] }}

@@ -22,10 +22,12 @@ const (
 	OpResync  = "resync"
 	OpBacklog = "backlog"
 	OpExplain = "explain"
+
+	OpVerified = "verified"
 )
 
 // Ops are all operations, in the order of the documentation.
-var Ops = []string{OpStatus, OpFlush, OpReload, OpPause, OpResume, OpResync, OpBacklog, OpExplain}
+var Ops = []string{OpStatus, OpFlush, OpReload, OpPause, OpResume, OpResync, OpBacklog, OpExplain, OpVerified}
 
 // OpMeaning says what they do.
 var OpMeaning = map[string]string{
@@ -37,6 +39,8 @@ var OpMeaning = map[string]string{
 	OpResync:  "compares everything with the targets in a full pass",
 	OpBacklog: "lists what targets have not acknowledged",
 	OpExplain: "says why a path is mirrored or not",
+
+	OpVerified: "notes how many differences a comparison of the named mirror has left; it is how verify tells",
 }
 
 // Request is what a client asks for.
@@ -46,6 +50,7 @@ type Request struct {
 	Target    string `json:"target,omitempty" doc:"the target meant, as configured; all if empty"`
 	Path      []byte `json:"path,omitempty" doc:"explain: an absolute path, its bytes in base64"`
 	Limit     int    `json:"limit,omitempty" doc:"backlog: list at most so many paths for each target, 1000 if 0"`
+	Count     int    `json:"count,omitempty" doc:"verified: the differences"`
 	TimeoutMS int64  `json:"timeout_ms,omitempty" doc:"flush: give up after so many milliseconds; 0 is never"`
 }
 

@@ -40,6 +40,8 @@ func (f *Fleet) Handle(ctx context.Context, r control.Request) control.Reply {
 			reply.Status = &s
 		case control.OpFlush:
 			reply.Lagging, err = flush(ctx, units, targets, time.Duration(r.TimeoutMS)*time.Millisecond)
+		case control.OpVerified:
+			err = verified(units, r)
 		case control.OpReload:
 			reply.Changes, err = f.opts.Reload()
 		case control.OpBacklog:
@@ -63,6 +65,22 @@ func (f *Fleet) Handle(ctx context.Context, r control.Request) control.Reply {
 	}
 	reply.OK, reply.Error = false, err.Error()
 	return reply
+}
+
+// verified notes the result of a comparison for status and metrics. One of a
+// single target says nothing of the others.
+func verified(units []*unit, r control.Request) error {
+	switch {
+	case r.Mirror == "" || r.Target != "":
+		return usage{errors.New("verified: want one mirror with all its targets")}
+	case r.Count < 0:
+		return usage{fmt.Errorf("count: %d is below 0", r.Count)}
+	}
+	u, now := units[0], time.Now()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.verified, u.differences = &now, r.Count
+	return nil
 }
 
 // meant are the mirrors that r names, and the target for each of them; none

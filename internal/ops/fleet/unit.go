@@ -30,13 +30,17 @@ type unit struct {
 	kick   chan struct{} // an operator wants it started now; room for one
 	meter  report.Meter
 
-	mu      sync.Mutex
-	passes  map[string]target.Progress // of full passes, by target
-	live    *mirror.Mirror             // nil unless state is running
-	state   string
-	since   time.Time
-	err     error
-	next    time.Time
+	mu     sync.Mutex
+	passes map[string]target.Progress // of full passes, by target
+	live   *mirror.Mirror             // nil unless state is running
+	state  string
+	since  time.Time
+	err    error
+	next   time.Time
+
+	verified    *time.Time // when everything was last compared
+	differences int        // what that left
+
 	changed chan struct{} // closed at the next change of state
 }
 
@@ -172,7 +176,8 @@ func (u *unit) change(state string, live *mirror.Mirror, err error, next time.Ti
 
 // own is what the unit itself knows of its mirror; mu is held.
 func (u *unit) own() report.Mirror {
-	s := report.Mirror{Name: u.cfg.Name, Source: u.cfg.Source, State: u.state, Since: u.since, Targets: []report.Target{}}
+	s := report.Mirror{Name: u.cfg.Name, Source: u.cfg.Source, State: u.state, Since: u.since, Targets: []report.Target{},
+		Verified: u.verified, Differences: u.differences}
 	if u.err != nil {
 		s.Error, s.Hint = u.err.Error(), hint(u.err, u.cfg.Name)
 	}

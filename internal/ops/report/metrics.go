@@ -37,6 +37,15 @@ var Metrics = []Metric{
 		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Entries) }},
 	{"lockstep_mirror_held_files", "Files held back because they are being written.", false, perMirror,
 		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Holding) }},
+	{"lockstep_mirror_verified_time_seconds", "When lockstep verify last compared the mirror in full, unix time; 0 if it has not since the start.", false, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 {
+			if m.Verified == nil {
+				return 0
+			}
+			return unix(*m.Verified)
+		}},
+	{"lockstep_mirror_differences", "Paths that it found to differ and did not mend.", false, perMirror,
+		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Differences) }},
 	{"lockstep_watch_events_total", "Events since the mirror started.", true, perMirror,
 		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Events) }},
 	{"lockstep_watch_overflows_total", "Times that events were lost.", true, perMirror,

@@ -18,7 +18,7 @@ func counts() daemon.Counts {
 	return daemon.Counts{
 		Started: start, Connections: 9, Waiting: 2, Refused: map[string]int{"auth": 3},
 		Modules: map[string]daemon.ModuleCounts{
-			"web1": {Open: 1, Transfers: 5, Failed: 2, Totals: daemon.Totals{Files: 7, Bytes: 70, Sent: 800, Received: 900}},
+			"web1":  {Open: 1, Transfers: 5, Failed: 2, Totals: daemon.Totals{Files: 7, Bytes: 70, Sent: 800, Received: 900}},
 			"w\xff": {},
 		},
 	}

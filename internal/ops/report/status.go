@@ -26,23 +26,25 @@ type Status struct {
 
 // Mirror is the state of one mirror.
 type Mirror struct {
-	Name      string     `json:"name" doc:"the mirror's name"`
-	Source    string     `json:"source" doc:"its source"`
-	State     string     `json:"state" doc:"starting, running, failed (tried again at next) or ended (an operator has to act)"`
-	Since     time.Time  `json:"since" doc:"when it came into this state"`
-	Error     string     `json:"error,omitempty" doc:"why it ended the last time"`
-	Hint      string     `json:"hint,omitempty" doc:"what helps"`
-	Next      *time.Time `json:"next,omitempty" doc:"when it is started again"`
-	Backend   string     `json:"backend" doc:"fanotify, inotify or poll; empty before the source is watched"`
-	Reason    string     `json:"reason" doc:"why this backend"`
-	Watches   int64      `json:"watches" doc:"kernel watches in use"`
-	Polled    int64      `json:"polled" doc:"directories that are polled for want of a watch"`
-	Events    int64      `json:"events" doc:"events since the mirror started"`
-	Overflows int64      `json:"overflows" doc:"times that the kernel or lockstep lost events"`
-	Rescans   int        `json:"rescans" doc:"scans of the whole source after lost events"`
-	Entries   int        `json:"entries" doc:"entries known in the source"`
-	Holding   int        `json:"holding" doc:"files held back because they are being written"`
-	Targets   []Target   `json:"targets" doc:"one object for each target"`
+	Name        string     `json:"name" doc:"the mirror's name"`
+	Source      string     `json:"source" doc:"its source"`
+	State       string     `json:"state" doc:"starting, running, failed (tried again at next) or ended (an operator has to act)"`
+	Since       time.Time  `json:"since" doc:"when it came into this state"`
+	Error       string     `json:"error,omitempty" doc:"why it ended the last time"`
+	Hint        string     `json:"hint,omitempty" doc:"what helps"`
+	Next        *time.Time `json:"next,omitempty" doc:"when it is started again"`
+	Backend     string     `json:"backend" doc:"fanotify, inotify or poll; empty before the source is watched"`
+	Reason      string     `json:"reason" doc:"why this backend"`
+	Watches     int64      `json:"watches" doc:"kernel watches in use"`
+	Polled      int64      `json:"polled" doc:"directories that are polled for want of a watch"`
+	Events      int64      `json:"events" doc:"events since the mirror started"`
+	Overflows   int64      `json:"overflows" doc:"times that the kernel or lockstep lost events"`
+	Rescans     int        `json:"rescans" doc:"scans of the whole source after lost events"`
+	Entries     int        `json:"entries" doc:"entries known in the source"`
+	Holding     int        `json:"holding" doc:"files held back because they are being written"`
+	Verified    *time.Time `json:"verified,omitempty" doc:"when lockstep verify last compared it in full"`
+	Differences int        `json:"differences,omitempty" doc:"paths that it found to differ and did not mend"`
+	Targets     []Target   `json:"targets" doc:"one object for each target"`
 }
 
 // Target is the state of one target.

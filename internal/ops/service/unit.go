@@ -18,6 +18,7 @@ type Setup struct {
 	Reads  []string // sources, absolute
 	Writes []string // targets on this machine, absolute
 	Verify string   // when to compare everything (systemd.time(7)); "" = never
+	Rate   string   // what verify may read a second, as --bwlimit takes it; "" = no limit
 }
 
 // Unit is one unit file.
@@ -54,8 +55,10 @@ func (s Setup) Units() ([]Unit, error) {
 	if s.Verify == "" {
 		return units, nil
 	}
-	if strings.ContainsAny(s.Verify, "\n\r") {
-		return nil, fmt.Errorf("service: %q is no time of one line", s.Verify)
+	for _, text := range []string{s.Verify, s.Rate} {
+		if strings.ContainsAny(text, "\n\r") {
+			return nil, fmt.Errorf("service: %q is no line", text)
+		}
 	}
 	return append(units, Unit{verifyUnit, s.verify()}, Unit{verifyTimer, s.timer()}), nil
 }
@@ -116,7 +119,11 @@ func lies(paths []string, dirs ...string) bool {
 func (s Setup) verify() string {
 	var b strings.Builder
 	b.WriteString(mark + "[Unit]\nDescription=Compare mirrored trees in full\nAfter=" + mainUnit + "\n\n[Service]\nType=oneshot\n")
-	fmt.Fprintf(&b, "ExecStart=%s verify -c %s --nice 19\n", word(s.Binary), word(s.Config))
+	limit := ""
+	if s.Rate != "" {
+		limit = " --bwlimit " + word(s.Rate)
+	}
+	fmt.Fprintf(&b, "ExecStart=%s verify -c %s --nice 19%s\n", word(s.Binary), word(s.Config), limit)
 	s.harden(&b)
 	return b.String()
 }

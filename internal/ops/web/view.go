@@ -179,6 +179,13 @@ func newMirrorView(i int, m *report.Mirror, history map[key]*series, now time.Ti
 			v.Facts = append(v.Facts, counted(int(f.n), f.what))
 		}
 	}
+	if m.Verified != nil {
+		text := "compared in full " + ago(now.Sub(*m.Verified))
+		if m.Differences > 0 {
+			text = counted(m.Differences, "difference") + " found " + ago(now.Sub(*m.Verified))
+		}
+		v.Facts = append(v.Facts, text)
+	}
 	for j, t := range m.Targets {
 		v.Targets = append(v.Targets, newTargetView(fmt.Sprintf("%st%d", v.ID, j), m, t, history[key{m.Name, t.Target}], now))
 	}

@@ -236,6 +236,9 @@ func (s *source) sum(dir *walk.Dir, name string, followed bool) []byte {
 	for {
 		n, err := readFull(fd, *buf)
 		h.Write((*buf)[:n])
+		if s.job.OnHashed != nil {
+			s.job.OnHashed(n)
+		}
 		switch {
 		case err == io.ErrUnexpectedEOF:
 			return h.Sum(nil)

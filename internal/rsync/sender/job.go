@@ -142,6 +142,11 @@ type Job struct {
 	// sent, or would be but for a dry run. May be nil.
 	OnSent func(p tree.Path)
 
+	// OnHashed hears of each piece of content, in bytes, that was read for the
+	// checksums in the list, from several goroutines; it may wait, which slows
+	// the reading down. May be nil.
+	OnHashed func(n int)
+
 	// OnMessage and OnDeleted are not called here: they wait for what the
 	// session's message handler hears while this job is running.
 	OnMessage func(code wire.Code, text string)
