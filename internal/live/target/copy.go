@@ -18,6 +18,7 @@ import (
 func (w *work) items(its []change.Item) {
 	var files, gone []change.Item
 	var metas []tree.Meta
+	w.written(its)
 	for _, it := range its {
 		if w.ctx.Err() != nil {
 			return
@@ -44,6 +45,22 @@ func (w *work) items(its []change.Item) {
 	})
 	for _, it := range slices.Backward(gone) {
 		w.failed(it.Path, w.remove(it.Path))
+	}
+}
+
+// written notes the hard-linked files whose content is to be compared: another
+// of their names may be met first, in a directory that is compared without.
+func (w *work) written(its []change.Item) {
+	if !w.opts.HardLinks {
+		return
+	}
+	for _, it := range its {
+		if it.Class != change.Content {
+			continue
+		}
+		if meta, err := w.src.Lstat(it.Path); err == nil && meta.Linked() {
+			w.content[meta.Inode()] = true
+		}
 	}
 }
 
@@ -143,7 +160,7 @@ func (w *work) linked(p tree.Path, meta tree.Meta, content, asIs bool) error {
 		first = &leader{path: p, ready: make(chan struct{})}
 		w.links[meta.Inode()] = first
 		w.mu.Unlock()
-		err := w.put(p, meta, content, asIs)
+		err := w.put(p, meta, content || w.content[meta.Inode()], asIs)
 		first.ok = err == nil
 		close(first.ready)
 		return err

@@ -51,7 +51,7 @@ func (d *Directory) begin(ctx context.Context) (*work, error) {
 	}
 	return &work{
 		ctx: ctx, src: src, dst: dst, scope: d.src.scope(), opts: d.opts, pacer: d.opts.pace(ctx),
-		links: map[tree.Inode]*leader{}, dirs: map[tree.Path]bool{},
+		links: map[tree.Inode]*leader{}, content: map[tree.Inode]bool{}, dirs: map[tree.Path]bool{},
 		report: Report{Outcome: change.Outcome{Failed: map[tree.Path]error{}, Renames: map[int]bool{}}},
 	}, nil
 }
@@ -132,7 +132,8 @@ type work struct {
 	scope    scope
 	writing  *Writing // nil in a batch: it has only what may be read
 	opts     Options
-	dry      bool // count only
+	content  map[tree.Inode]bool // hard-linked files to be compared by content, see written
+	dry      bool                // count only
 	progress func(Progress)
 	pacer    *pacer
 

@@ -1,0 +1,61 @@
+package target_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/live/change"
+	"lockstep/internal/live/target"
+)
+
+// A hard-linked file whose content is in doubt may be met first under a name in
+// a directory that is compared by size and time.
+func TestContentIsComparedUnderWhicheverNameAFileIsMetFirst(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	stamp := time.Unix(1_700_000_000, 0)
+	for dir, text := range map[string]string{src: "after!", dst: "before"} {
+		must(os.Mkdir(filepath.Join(dir, "dir"), 0o755))
+		must(os.WriteFile(filepath.Join(dir, "dir", "name"), []byte(text), 0o644))
+		must(os.Link(filepath.Join(dir, "dir", "name"), filepath.Join(dir, "other")))
+		must(os.Chtimes(filepath.Join(dir, "other"), stamp, stamp))
+	}
+	root, err := walk.OpenRoot(src)
+	must(err)
+	defer root.Close()
+	d := target.NewDirectory(target.Spec{Text: dst, Path: dst}, target.Source{Dir: src, Pin: root.Inode()},
+		target.Options{Delete: true, MaxDelete: -1, HardLinks: true})
+	defer d.Close()
+	_, err = d.Full(t.Context(), func(target.Progress) {})
+	must(err)
+	if text, err := os.ReadFile(filepath.Join(dst, "other")); err != nil || string(text) != "before" {
+		t.Fatalf("the full pass saw what only a comparison of content can see: %q, %v", text, err)
+	}
+	report, err := d.Apply(t.Context(), change.Batch{Items: []change.Item{
+		{Path: "dir", Class: change.Tree}, {Path: "other", Class: change.Content},
+	}})
+	must(err)
+	if len(report.Outcome.Failed) > 0 {
+		t.Error(report.Outcome.Failed)
+	}
+	for _, name := range []string{"dir/name", "other"} {
+		if text, err := os.ReadFile(filepath.Join(dst, name)); err != nil || string(text) != "after!" {
+			t.Errorf("%s holds %q (%v)", name, text, err)
+		}
+	}
+	one, err := os.Stat(filepath.Join(dst, "dir", "name"))
+	must(err)
+	two, err := os.Stat(filepath.Join(dst, "other"))
+	must(err)
+	if !os.SameFile(one, two) {
+		t.Error("the two names are two files now")
+	}
+}
