@@ -20,7 +20,7 @@ type object struct {
 	kids    map[string]*object
 	listing *listing // of a new directory, as long as records may repeat what it has told
 	number  int      // in the order in which inotifywatch lists them
-	counts  [len(columns)]int
+	counts  *counts  // of inotifywatch; nil if there are none
 	total   int
 	left    bool // it was moved out of what is watched
 }

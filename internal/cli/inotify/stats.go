@@ -228,13 +228,27 @@ func (r *run) tally(ev *watch.RawEvent) {
 	}
 }
 
+// counts are those of columns.
+type counts [len(columns)]int
+
 func (o *object) tally(mask uint32) {
+	if o.counts == nil {
+		o.counts = &counts{}
+	}
 	o.total++
 	for i := range columns {
 		if mask&columns[i].mask != 0 {
 			o.counts[i]++
 		}
 	}
+}
+
+// count is that of a column, by its index.
+func (o *object) count(column int) int {
+	if o.counts == nil {
+		return 0
+	}
+	return o.counts[column]
 }
 
 // object is the row of what fanotify records tell of path.
@@ -267,7 +281,7 @@ func (r *run) table() {
 	for _, o := range rows {
 		fmt.Fprintf(r.out, "%-*d  ", len("total"), o.total)
 		for _, c := range shown {
-			fmt.Fprintf(r.out, "%-*d  ", len(columns[c].name), o.counts[c])
+			fmt.Fprintf(r.out, "%-*d  ", len(columns[c].name), o.count(c))
 		}
 		fmt.Fprintln(r.out, o.path())
 	}
@@ -289,7 +303,7 @@ func (r *run) sorted() []*object {
 	value := func(o *object) int { return o.total }
 	for i, c := range columns {
 		if c.name == r.set.key {
-			value = func(o *object) int { return o.counts[i] }
+			value = func(o *object) int { return o.count(i) }
 		}
 	}
 	slices.SortFunc(all, func(a, b *object) int {
@@ -307,7 +321,7 @@ func (r *run) columnsOf(rows []*object) (shown []int) {
 	for i, c := range columns {
 		sum := 0
 		for _, o := range rows {
-			sum += o.counts[i]
+			sum += o.count(i)
 		}
 		if r.asked()&c.mask != 0 && (sum > 0 || r.set.zero) {
 			shown = append(shown, i)

@@ -73,8 +73,8 @@ func (in *intake) run() error {
 		}
 		in.wake()
 		now := time.Now()
-		if row++; now.Sub(last) > brisk {
-			row = 0
+		if row = min(row+1, 2*briskly); now.Sub(last) > brisk {
+			row /= 2 // a busy machine pauses in the middle of a flood, too
 		}
 		last = now
 		if napped = row >= briskly || napped && n >= dense; napped {
