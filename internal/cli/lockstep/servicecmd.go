@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,11 +17,14 @@ import (
 	"lockstep/internal/live/target"
 	"lockstep/internal/ops/config"
 	"lockstep/internal/ops/service"
+	"lockstep/internal/rsync/session"
 )
 
 // serviceOptions are the flags of lockstep service install and uninstall.
 type serviceOptions struct {
 	config, dir, verify, rate string
+	daemon                    string
+	port                      int
 	user, print               bool
 }
 
@@ -51,7 +55,7 @@ func (a *app) serviceInstall() *cobra.Command {
 and take away from the service what it does not need. Run it again when sources
 or targets on this machine have changed. A unit that lockstep did not write is
 left alone.`,
-		Example: "  lockstep service install\n  lockstep service install -c /etc/lockstep/lockstep.toml --verify 'Sun 03:00'\n  lockstep service install --print",
+		Example: "  lockstep service install\n  lockstep service install -c /etc/lockstep/lockstep.toml --verify 'Sun 03:00'\n  lockstep service install --daemon /etc/rsyncd.conf\n  lockstep service install --print",
 		Args:    a.noArgs,
 		RunE:    func(*cobra.Command, []string) error { return a.installService(o) },
 	}
@@ -59,6 +63,8 @@ left alone.`,
 	o.addFlags(cmd.Flags())
 	cmd.Flags().StringVar(&o.verify, "verify", "", "compare everything at this `TIME`, as systemd has them: weekly, daily, 'Sun 03:00'")
 	cmd.Flags().StringVar(&o.rate, "verify-bwlimit", "", "with --verify: read at most so much a second, a `RATE`")
+	cmd.Flags().StringVar(&o.daemon, "daemon", "", "serve this rsyncd.conf, a `FILE`, as well: systemd listens, and starts the daemon with the first client")
+	cmd.Flags().IntVar(&o.port, "port", session.DefaultPort, "with --daemon: the `PORT` to listen on")
 	cmd.Flags().BoolVar(&o.print, "print", false, "print the units, change nothing")
 	return cmd
 }
@@ -90,7 +96,7 @@ func (o *serviceOptions) unitDir() (string, error) {
 }
 
 func (a *app) installService(o *serviceOptions) error {
-	c, err := loadConfig(o.config)
+	c, err := o.mirrors()
 	if err != nil {
 		return err
 	}
@@ -126,7 +132,7 @@ func (a *app) installService(o *serviceOptions) error {
 		return err
 	}
 	for _, n := range names {
-		if n == "lockstep-verify.service" { // its timer starts it
+		if service.ByOthers(n) {
 			continue
 		}
 		if err := o.systemctl("enable", n); err != nil {
@@ -140,6 +146,17 @@ func (a *app) installService(o *serviceOptions) error {
 	return nil
 }
 
+// mirrors is the configuration of the mirrors. On a machine that has none, and
+// is to serve a daemon, it is empty.
+func (o *serviceOptions) mirrors() (*config.Config, error) {
+	if o.daemon != "" && o.config == "" {
+		if _, err := os.Stat(defaultConfig()); errors.Is(err, fs.ErrNotExist) {
+			return &config.Config{}, nil
+		}
+	}
+	return loadConfig(o.config)
+}
+
 // setup is what the units are written from.
 func (o *serviceOptions) setup(c *config.Config) (service.Setup, error) {
 	binary, err := os.Executable()
@@ -147,6 +164,18 @@ func (o *serviceOptions) setup(c *config.Config) (service.Setup, error) {
 		binary, err = filepath.EvalSymlinks(binary)
 	}
 	s := service.Setup{Binary: binary, Config: c.File, User: o.user, Verify: o.verify, Rate: o.rate}
+	if o.daemon != "" {
+		if o.port < 1 || o.port > 65535 {
+			return s, usageError{fmt.Errorf("port: %d is not within 1 to 65535", o.port)}
+		}
+		s.Port = o.port
+		if s.Daemon, err = filepath.Abs(o.daemon); err != nil {
+			return s, err
+		}
+		if _, err := os.Stat(s.Daemon); err != nil {
+			return s, usageError{hintedError{fmt.Errorf("daemon: %w", err), "lockstep daemon check " + tree.ShellWord(o.daemon)}}
+		}
+	}
 	for i := range c.Mirrors {
 		s.Reads = append(s.Reads, c.Mirrors[i].Source)
 		for _, t := range c.Mirrors[i].Targets {

@@ -13,7 +13,9 @@ import (
 // Setup is what units are written from.
 type Setup struct {
 	Binary string   // lockstep's own path
-	Config string   // the configuration's path
+	Config string   // the configuration's path; "" = no service of mirrors
+	Daemon string   // the rsyncd.conf to be served by socket activation; "" = none
+	Port   int      // of its socket
 	User   bool     // for the service manager of an ordinary user
 	Reads  []string // sources, absolute
 	Writes []string // targets on this machine, absolute
@@ -33,10 +35,16 @@ const (
 	mainUnit    = "lockstep.service"
 	verifyUnit  = "lockstep-verify.service"
 	verifyTimer = "lockstep-verify.timer"
+	rsyncdUnit  = "lockstep-rsyncd.service"
+	rsyncSocket = "lockstep-rsyncd.socket"
 )
 
 // unitNames are all that may be installed.
-var unitNames = []string{mainUnit, verifyUnit, verifyTimer}
+var unitNames = []string{mainUnit, verifyUnit, verifyTimer, rsyncdUnit, rsyncSocket}
+
+// ByOthers reports whether a unit is started by another one, and not enabled
+// itself.
+func ByOthers(name string) bool { return name == verifyUnit || name == rsyncdUnit }
 
 // capabilities are what root keeps: to read and write every file with its owner
 // and attributes, to make devices, to see changes (CAP_SYS_ADMIN is fanotify's)
@@ -46,12 +54,22 @@ var capabilities = []string{"CAP_DAC_READ_SEARCH", "CAP_DAC_OVERRIDE", "CAP_CHOW
 
 // Units are the unit files for s.
 func (s Setup) Units() ([]Unit, error) {
-	for _, p := range slices.Concat([]string{s.Binary, s.Config}, s.Reads, s.Writes) {
+	for _, p := range slices.Concat([]string{s.Binary, s.Config, s.Daemon}, s.Reads, s.Writes) {
+		if p == "" {
+			continue // what there is none of
+		}
 		if !filepath.IsAbs(p) || strings.ContainsAny(p, "\n\r\x00") {
 			return nil, fmt.Errorf("service: %q cannot stand in a unit: it is not an absolute path of one line", p)
 		}
 	}
-	units := []Unit{{mainUnit, s.main()}}
+	var units []Unit
+	if s.Daemon != "" {
+		units = append(units, Unit{rsyncdUnit, s.rsyncd()}, Unit{rsyncSocket, s.socket()})
+	}
+	if s.Config == "" {
+		return units, nil
+	}
+	units = append(units, Unit{mainUnit, s.main()})
 	if s.Verify == "" {
 		return units, nil
 	}
@@ -133,6 +151,30 @@ func (s Setup) timer() string {
 	fmt.Fprintf(&b, "%s[Unit]\nDescription=Compare mirrored trees in full, regularly\n\n[Timer]\nOnCalendar=%s\nPersistent=yes\nRandomizedDelaySec=10min\n",
 		mark, strings.ReplaceAll(s.Verify, "%", "%%"))
 	s.install(&b, "timers.target", "timers.target")
+	return b.String()
+}
+
+// rsyncd is the unit of the daemon. It becomes other users, changes its root
+// and runs the programs of its configuration, so that little can be taken away.
+func (s Setup) rsyncd() string {
+	var b strings.Builder
+	b.WriteString(mark + "[Unit]\nDescription=Serve directories to rsync\nAfter=network.target local-fs.target remote-fs.target\nRequires=" + rsyncSocket +
+		"\n\n[Service]\nType=exec\n")
+	fmt.Fprintf(&b, "ExecStart=%s rsync --daemon --no-detach --config=%s\n", word(s.Binary), word(s.Daemon))
+	b.WriteString("Restart=on-failure\nRestartSec=5\nLimitNOFILE=65536\nLockPersonality=yes\nRestrictRealtime=yes\nSystemCallArchitectures=native\n")
+	if !s.User {
+		b.WriteString("ProtectKernelModules=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\nProtectHostname=yes\nProtectClock=yes\n")
+	}
+	b.WriteString("\n[Install]\nAlso=" + rsyncSocket + "\n")
+	return b.String()
+}
+
+// socket listens for it, from before it runs and while it is restarted.
+func (s Setup) socket() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s[Unit]\nDescription=The port of the rsync daemon\nConflicts=rsync.service\n\n[Socket]\nListenStream=%d\nFileDescriptorName=rsync\nBacklog=128\n",
+		mark, s.Port)
+	s.install(&b, "sockets.target", "sockets.target")
 	return b.String()
 }
 

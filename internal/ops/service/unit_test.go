@@ -73,7 +73,8 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 	}
 	for _, user := range []bool{false, true} {
 		dir := t.TempDir()
-		s := service.Setup{Binary: "/bin/true", Config: "/etc/l.toml", User: user, Reads: []string{"/usr"}, Writes: []string{"/var/a b"}, Verify: "Sun 03:00"}
+		s := service.Setup{Binary: "/bin/true", Config: "/etc/l.toml", User: user, Reads: []string{"/usr"}, Writes: []string{"/var/a b"}, Verify: "Sun 03:00", Rate: "10m",
+			Daemon: "/etc/rsyncd.conf", Port: 873}
 		all, err := s.Units()
 		if err != nil {
 			t.Fatal(err)
