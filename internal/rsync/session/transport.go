@@ -392,5 +392,11 @@ func (t *transport) end(cause error) {
 	})
 }
 
-// closed waits, after end, until the connection is closed.
-func (t *transport) closed() { <-t.readDone }
+// closed waits, after end, until the connection is closed, or for twice as long
+// as the peer has: a read from a terminal ends when it will.
+func (t *transport) closed() {
+	select {
+	case <-t.readDone:
+	case <-time.After(2 * lingering):
+	}
+}
