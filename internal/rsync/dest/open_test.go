@@ -183,3 +183,17 @@ func TestErrorsAreInTheWordsOfRsync(t *testing.T) {
 		t.Errorf("the error is %#v", err)
 	}
 }
+
+// rsync throws the file away then, and says that all went well.
+func TestAPartialDirectoryThatCannotBeMadeIsAnError(t *testing.T) {
+	top := t.TempDir()
+	opt := options()
+	opt.DelayUpdates, opt.PartialDir = true, filepath.Join(top, "missing/pp")
+	d, err := dest.Open(dest.Params{Opt: opt, Protocol: 32, Talk: new(talk)}, top, dest.List{Entries: 2})
+	must(t, err)
+	defer d.Close()
+	f := &flist.File{Path: "f", Meta: flist.Meta{Kind: tree.File, Perm: 0o644, Size: 3}}
+	if outcome, err := d.As("receiver").Store(f, []byte("new"), false); outcome != dest.Discarded || err == nil {
+		t.Errorf("outcome %v, error %v", outcome, err)
+	}
+}

@@ -109,8 +109,26 @@ func splitName(name string) (dir, base string) {
 	return name[:i], name[i+1:]
 }
 
+// isDir reports whether that is the name of a directory itself, not of a symlink
+// to one.
+func (n *names) isDir(name string) bool {
+	dir, base := splitName(name)
+	parent, err := n.open(dir, walk.NoLinks)
+	if err != nil {
+		return false
+	}
+	defer parent.Close()
+	m, err := parent.Lstat(tree.Path(base))
+	return err == nil && m.IsDir()
+}
+
 // mkdir makes one directory.
 func (n *names) mkdir(name string, perm uint32) error {
+	return n.at(name, func(at apply.Place) error { return at.Object().Mkdir(perm) })
+}
+
+// at does f where name is, or is to be.
+func (n *names) at(name string, f func(at apply.Place) error) error {
 	dir, base := splitName(name)
 	if base == "" || base == "." || base == ".." {
 		return syscall.EEXIST
@@ -124,7 +142,7 @@ func (n *names) mkdir(name string, perm uint32) error {
 		return err
 	}
 	defer parent.Close()
-	return parent.At(tree.Path(base), func(at apply.Place) error { return at.Object().Mkdir(perm) })
+	return parent.At(tree.Path(base), f)
 }
 
 // missingDirs are the directories that mkdirs would make, the topmost first.

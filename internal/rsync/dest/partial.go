@@ -27,7 +27,9 @@ func (o *opener) openPartial() {
 		d.holding = delayDir
 	}
 	if strings.HasPrefix(d.holding, "/") {
-		d.partial = o.dirOf(d.holding, treeOptions())
+		if o.isDir(d.holding) { // what else is there makes room for one
+			d.partial = o.dirOf(d.holding, treeOptions())
+		}
 	} else if d.holding != "" {
 		d.holding = path.Clean(d.holding)
 	}
@@ -60,7 +62,7 @@ func (d *Dest) makePartial(f *flist.File) (*apply.Root, tree.Path, error) {
 		d.making.Lock()
 		defer d.making.Unlock()
 		if d.partial.root == nil {
-			if err := d.names.mkdir(d.holding, partialPerm); err != nil && err != syscall.EEXIST {
+			if err := d.names.at(d.holding, makeHolding); err != nil {
 				return nil, "", err
 			}
 			if d.partial = d.names.dirOf(d.holding, treeOptions()); d.partial.err != nil {
@@ -74,21 +76,24 @@ func (d *Dest) makePartial(f *flist.File) (*apply.Root, tree.Path, error) {
 	if root == nil {
 		return nil, "", syscall.EINVAL
 	}
-	err := root.At(p.Parent(), func(at apply.Place) error {
-		o := at.Object()
-		err := o.Mkdir(partialPerm)
-		if err != syscall.EEXIST {
-			return err
-		}
-		if m, err := o.Stat(); err != nil || m.IsDir() {
-			return err
-		}
-		if err := o.Unlink(); err != nil {
-			return err
-		}
-		return o.Mkdir(partialPerm)
-	})
-	return root, p, err
+	return root, p, root.At(p.Parent(), makeHolding)
+}
+
+// makeHolding makes a partial directory. Anything else that stands there, a
+// symlink to a directory included, is removed.
+func makeHolding(at apply.Place) error {
+	o := at.Object()
+	err := o.Mkdir(partialPerm)
+	if err != syscall.EEXIST {
+		return err
+	}
+	if m, err := o.Stat(); err != nil || m.IsDir() {
+		return err
+	}
+	if err := o.Unlink(); err != nil {
+		return err
+	}
+	return o.Mkdir(partialPerm)
 }
 
 // StatPartial is the partial file of f; there is none if it is not regular.
