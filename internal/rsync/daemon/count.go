@@ -41,6 +41,7 @@ var Reasons = []Reason{
 	{"module", "no module of that name"},
 	{"host", "the host may not use the module"},
 	{"connections", "the module has no connection left"},
+	{"busy", "too many transfers run, in all or for the address"},
 	{"lock", "the lock file cannot be used"},
 	{"digest", "no digest in common for passwords"},
 	{"auth", "the login failed"},

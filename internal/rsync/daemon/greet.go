@@ -193,7 +193,7 @@ func (v *visit) authenticate(m *module) error {
 		return nil
 	}
 	failed := func(user string, why error) error {
-		v.server.slow(v.peer.address())
+		v.server.slow(network(v.peer.addr))
 		return refused("auth", "auth failed on module "+m.Name, "auth failed on module %s from %s (%s) for %s: %v",
 			m.Name, v.host(), v.peer.address(), user, why)
 	}
@@ -228,7 +228,7 @@ func (v *visit) authenticate(m *module) error {
 	if err != nil {
 		return failed(clip(user), err)
 	}
-	v.server.forgive(v.peer.address())
+	v.server.forgive(network(v.peer.addr))
 	v.loggedIn(m, user, right)
 	return nil
 }

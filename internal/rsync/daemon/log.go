@@ -31,9 +31,10 @@ type LogTo struct {
 // journal is a log: lines of a file, or messages to syslog.
 type journal struct {
 	LogTo
-	file *os.File     // the file, or a socket
-	log  *output.Log  // nil with JSON, and without a file
-	json *slog.Logger // nil without
+	shared bool         // the file, with other connections
+	file   *os.File     // the file, or a socket
+	log    *output.Log  // nil with JSON, and without a file
+	json   *slog.Logger // nil without
 }
 
 // newJournal writes to file, which may be nil: then nothing is logged.
@@ -97,7 +98,7 @@ func (j *journal) to() LogTo { return LogTo{ID: j.ID, JSON: j.JSON} }
 func (j *journal) linef(format string, words ...any) { j.Line(fmt.Sprintf(format, words...)) }
 
 func (j *journal) close() {
-	if j.file != nil && j.file != os.Stderr {
+	if j.file != nil && j.file != os.Stderr && !j.shared {
 		j.file.Close()
 	}
 }
@@ -124,12 +125,14 @@ func facilityOf(name string) int {
 
 // openJournal opens a log file, or else syslog, or else the standard error. to
 // has what is known of the log besides.
-func openJournal(j jail, file, facility, tag string, to LogTo) *journal {
+func openJournal(logs *logFiles, j jail, file, facility, tag string, to LogTo) *journal {
 	var trouble error
 	if file != "" {
-		f, err := j.open(file, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o644)
+		f, err := logs.get(j, file)
 		if err == nil {
-			return newJournal(to, f)
+			log := newJournal(to, f)
+			log.shared = true
+			return log
 		}
 		trouble = err
 	}

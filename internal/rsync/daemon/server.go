@@ -42,16 +42,58 @@ const (
 	maxWaitingEach = 512  // from one address
 )
 
+// Bounds on transfers, each of which is a process if the daemon is root.
+const (
+	maxOpen     = 2048 // in all
+	maxOpenEach = 512  // from one address
+)
+
+// network is what limits count as one address: of IPv6 the part that a host can
+// choose freely does not count.
+func network(a netip.Addr) string {
+	const fixed = 64 // bits
+	if a.Is6() {
+		if p, err := a.WithZone("").Prefix(fixed); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
+}
+
+// begin takes a place among the transfers. The function that it returns gives it
+// back; it is nil if there is none.
+func (s *Server) begin(address string) (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open >= maxOpen || s.openFrom[address] >= maxOpenEach {
+		return nil
+	}
+	s.open++
+	s.openFrom[address]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.open--
+		if s.openFrom[address]--; s.openFrom[address] == 0 {
+			delete(s.openFrom, address)
+		}
+	}
+}
+
 // Server is an rsync daemon.
 type Server struct {
 	options Options
 	names   resolver
 	serial  atomic.Int64 // numbers of connections
 	visits  sync.WaitGroup
+	config  configCache
+	logs    logFiles
 
 	mu       sync.Mutex
 	waiting  list.List      // of *pass, those that came first in front
 	from     map[string]int // how many of them, by address
+	open     int            // transfers
+	openFrom map[string]int
 	failures map[string]failures
 	told     string // the problems of the configuration that were logged last
 	counts   Counts
@@ -63,7 +105,7 @@ func New(o Options) *Server {
 		o.Config = DefaultConfig
 	}
 	o.Config, o.LogFile = absolute(o.Config), absolute(o.LogFile)
-	s := &Server{options: o, names: net.DefaultResolver, from: map[string]int{}, failures: map[string]failures{}}
+	s := &Server{options: o, names: net.DefaultResolver, from: map[string]int{}, openFrom: map[string]int{}, failures: map[string]failures{}}
 	s.serial.Store(int64(os.Getpid()))
 	s.counts = Counts{Started: time.Now(), Refused: map[string]int{}, Modules: map[string]ModuleCounts{}}
 	return s
@@ -74,7 +116,9 @@ func (s *Server) environ(name string) (string, bool) { return os.LookupEnv(name)
 
 // Config reads the configuration.
 func (s *Server) Config() (*conf.Config, error) {
-	return conf.Load(s.options.Config, conf.Options{Files: conf.Disk{}, Overrides: s.options.Params, Env: s.environ})
+	return s.config.get(func(files conf.Files) (*conf.Config, error) {
+		return conf.Load(s.options.Config, conf.Options{Files: files, Overrides: s.options.Params, Env: s.environ})
+	})
 }
 
 // journal opens the daemon's log for a connection.
@@ -83,7 +127,7 @@ func (s *Server) journal(c *conf.Config, id int) *journal {
 	if file == "" {
 		file = c.Global.Text(conf.LogFile, s.environ)
 	}
-	return openJournal("", file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), LogTo{ID: id, JSON: s.options.JSON})
+	return openJournal(&s.logs, "", file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), LogTo{ID: id, JSON: s.options.JSON})
 }
 
 // complain logs the problems of a configuration, once for as long as they are
@@ -229,7 +273,7 @@ type pass struct {
 // admit gives a pass. If too many wait from the address it refuses the
 // connection, and gives none.
 func (s *Server) admit(c caller) *pass {
-	p := s.enter(c.from.String(), c)
+	p := s.enter(network(c.from), c)
 	if p == nil {
 		if c.tls == nil { // what is sent first never has to wait
 			_ = c.SetDeadline(time.Now().Add(lingerTime))

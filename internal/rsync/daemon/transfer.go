@@ -134,12 +134,18 @@ func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, p
 	host := &session.Host{
 		Protocol: t.client.Protocol, Refused: refusal, Module: m.Name, Dir: m.Dir, Munge: m.Munge,
 		Guard: guard, Readable: m.Readable, Timeout: m.Timeout, Log: talk,
+		Agreed: func() { _ = t.conn.SetDeadline(time.Time{}) },
 	}
+	_ = t.conn.SetDeadline(time.Now().Add(m.handshakeTime()))
 	if m.Converted {
 		host.Names = &directory{ask: t.judge.lookup, fail: cancel}
 	}
+	wire := &parting{conn: t.conn}
+	if refusal != nil && t.client.Protocol < exitProtocol {
+		wire.pause = oldPause
+	}
 	server := &session.Server{
-		Opt: opt, Words: q.words, In: t.conn, Out: t.conn, Getenv: t.env,
+		Opt: opt, Words: q.words, In: wire, Out: wire, Getenv: t.env,
 		Host: host,
 	}
 	stats, err := server.Run(ctx)
@@ -157,6 +163,9 @@ func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, p
 		slog.Int64("sent_bytes", totals.Sent), slog.Int64("received_bytes", totals.Received), slog.Duration("took", time.Since(begun)))
 	return outcome{Code: code, Totals: totals}
 }
+
+// exitProtocol is the first in which a client answers before the connection ends.
+const exitProtocol = 31
 
 // destination is the directory of the module that files arrive in, by its name
 // from the module's top.

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"lockstep/internal/rsync/daemon/conf"
@@ -98,7 +100,7 @@ func (v *visit) run(ctx context.Context) {
 		v.server.count(r.reason)
 		_ = v.conn.SetDeadline(time.Now().Add(lingerTime))
 		_ = v.conn.say("@ERROR: %s\n", r.told)
-		linger(v.conn)
+		linger(v.conn.stream)
 	case isTimeout(err):
 		v.log.event("refused", slog.String("reason", "timeout"), slog.String("address", v.peer.address()), slog.String("module", v.module))
 		v.server.count("timeout")
@@ -113,17 +115,43 @@ func (v *visit) run(ctx context.Context) {
 // lingerTime bounds how long a client that is refused may take to read why.
 const lingerTime = 2 * time.Second
 
-// linger reads what a refused client still sends, so that closing the
-// connection does not take the reason away from it.
-func linger(c *conn) {
-	if c.CloseWrite() == nil {
-		buf := make([]byte, 512)
-		for range 128 {
-			if _, err := c.stream.Read(buf); err != nil {
-				return
-			}
-		}
+// linger tells a client that no more is coming and reads what it still sends, so
+// that closing the connection does not take the reason away from it: the kernel
+// drops what was not read at the other end if something was not read at ours.
+func linger(s stream) {
+	var c any = s
+	if r, ok := s.(*resumed); ok {
+		c = r.Conn
 	}
+	h, ok := c.(interface{ CloseWrite() error })
+	if !ok || s.SetDeadline(time.Now().Add(lingerTime)) != nil || h.CloseWrite() != nil {
+		return
+	}
+	const enough = 64 << 20 // bytes
+	_, _ = io.Copy(io.Discard, io.LimitReader(s, enough))
+}
+
+// parting is a connection that ends in linger, after a pause in which the client
+// may end it.
+type parting struct {
+	*conn
+	pause time.Duration
+	once  sync.Once
+}
+
+// oldPause is for clients below protocol 31 that are refused: they drop what they
+// were told if they see the end at the same time. rsync waits as long.
+const oldPause = 400 * time.Millisecond
+
+// Close implements io.Closer.
+func (p *parting) Close() error {
+	p.once.Do(func() {
+		if p.pause > 0 && p.SetDeadline(time.Now().Add(p.pause)) == nil {
+			_, _ = io.Copy(io.Discard, p.stream)
+		}
+		linger(p.stream)
+	})
+	return p.conn.Close()
 }
 
 // serve takes the connection to "OK" and through the transfer.
@@ -160,6 +188,11 @@ func (v *visit) serve(ctx context.Context) error {
 	if err := v.authenticate(m); err != nil {
 		return err
 	}
+	end := v.server.begin(network(v.peer.addr))
+	if end == nil {
+		return refused("busy", "too many connections -- try again later", "too many transfers, in all or from %s", v.peer.address())
+	}
+	defer end()
 	v.pass.release()
 	return v.start(ctx, m)
 }
@@ -232,7 +265,7 @@ func (v *visit) openLog(m *module) {
 		return
 	}
 	old := v.log
-	v.log = openJournal(v.jail(), m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.log.to())
+	v.log = openJournal(&v.server.logs, v.jail(), m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.log.to())
 	old.close()
 }
 

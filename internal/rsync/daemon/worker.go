@@ -209,6 +209,7 @@ func relay(s stream, to *net.UnixConn) (wait func()) {
 	}()
 	return func() {
 		<-done
+		linger(s)
 		to.Close()
 		s.Close()
 	}

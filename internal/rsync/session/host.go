@@ -32,6 +32,8 @@ type Host struct {
 	Readable bool
 	// Names knows users and groups; nil is the system.
 	Names flist.Directory
+	// Agreed is called when the handshake is done; may be nil.
+	Agreed func()
 	// Timeout is told to the client, in seconds; 0 is none.
 	Timeout int
 	// Log hears of the transfer; nil is none.

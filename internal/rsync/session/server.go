@@ -110,6 +110,9 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 	if err := h.shake(); err != nil {
 		return nil, err
 	}
+	if s.Host != nil && s.Host.Agreed != nil {
+		s.Host.Agreed()
+	}
 	e.agreement = h.agreement
 	e.opt = settle(e.opt, &e.agreement)
 	if s.Host != nil && s.Host.Refused != nil && e.push && e.opt.FilesFrom != "" && e.opt.FilesFrom != "-" && e.protocol < rawNames {
