@@ -85,3 +85,17 @@ func TestLogins(t *testing.T) {
 		})
 	}
 }
+
+// What a wrong password costs does not tell who is in the file.
+func TestLoginsCostTheSame(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secrets")
+	if err := os.WriteFile(file, []byte("joe:a\nliang:b\n@group:c\n#x:y\neve:d\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := daemon.Compared(file, "nobody-knows")
+	for _, user := range []string{"joe", "liang", "eve", "x"} {
+		if got := daemon.Compared(file, user); got != want || got == 0 {
+			t.Errorf("%s costs %d digests, somebody unknown %d", user, got, want)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"bufio"
+	"hash"
 	"io"
 	"net/netip"
 	"strings"
@@ -99,4 +100,30 @@ func LogToSyslog(socket, facility, tag string, id int, line string) error {
 	defer j.close()
 	j.Line(line)
 	return nil
+}
+
+// Network is what limits count as one address.
+func Network(addr string) string { return network(netip.MustParseAddr(addr)) }
+
+// Begin takes a place among the transfers, and tells if there was one.
+func (s *Server) Begin(address string) (end func(), ok bool) {
+	end = s.begin(address)
+	return end, end != nil
+}
+
+// Bounds on transfers.
+const (
+	MaxOpen     = maxOpen
+	MaxOpenEach = maxOpenEach
+)
+
+// Compared counts the digests that a login with a wrong password costs.
+func Compared(file, user string) int {
+	n := 0
+	d := digests[0]
+	counted := digest{name: d.name, new: func() hash.Hash { n++; return d.new() }}
+	l := login{user: user, response: "wrong", challenge: "x", digest: counted, rules: parseAuthUsers("*"), secrets: file, strict: true,
+		groups: func(string) []string { return nil }, warn: func(string) {}}
+	_, _ = l.check()
+	return n
 }

@@ -193,7 +193,7 @@ func (v *visit) authenticate(m *module) error {
 		return nil
 	}
 	failed := func(user string, why error) error {
-		v.server.slow(network(v.peer.addr))
+		v.server.slow(network(v.peer.addr), v.ended)
 		return refused("auth", "auth failed on module "+m.Name, "auth failed on module %s from %s (%s) for %s: %v",
 			m.Name, v.host(), v.peer.address(), user, why)
 	}

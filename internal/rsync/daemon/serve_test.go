@@ -337,3 +337,81 @@ func TestLogsMayBeJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestTransfersAreBounded(t *testing.T) {
+	s := daemon.New(daemon.Options{})
+	var ends []func()
+	for range daemon.MaxOpenEach {
+		end, ok := s.Begin("192.0.2.1")
+		if !ok {
+			t.Fatalf("only %d from one address", len(ends))
+		}
+		ends = append(ends, end)
+	}
+	if _, ok := s.Begin("192.0.2.1"); ok {
+		t.Error("one more from that address")
+	}
+	for i := 0; ; i++ {
+		if _, ok := s.Begin(fmt.Sprint("192.0.3.", i)); !ok {
+			if n := i + len(ends); n != daemon.MaxOpen {
+				t.Errorf("%d in all, not %d", n, daemon.MaxOpen)
+			}
+			break
+		}
+	}
+	ends[0]()
+	if _, ok := s.Begin("192.0.2.1"); !ok {
+		t.Error("a place that was given back cannot be taken")
+	}
+}
+
+func TestAddressesOfOneNetworkCountAsOne(t *testing.T) {
+	for addr, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::1": "2001:db8:1:2::/64", "fe80::1%lo": "fe80::/64",
+	} {
+		if got := daemon.Network(addr); got != want {
+			t.Errorf("%s counts as %s, not %s", addr, got, want)
+		}
+	}
+}
+
+// The configuration is shared by connections, and read again once any file of it
+// has changed.
+func TestAChangedConfigurationIsReadAgain(t *testing.T) {
+	w := build(t, "mkdir mod conf.d; printf '[in]\\n' > conf.d/in.conf", owner()+"reverse lookup = no\n&include DIR/conf.d\n[mod]\npath = DIR/mod\n").serve()
+	listed := func() string { return strings.ReplaceAll(w.speak("@RSYNCD: 31.0\n#list\n"), "            ", "") }
+	first, _ := w.server.Config()
+	if again, _ := w.server.Config(); again != first {
+		t.Error("it is read again though nothing has changed")
+	}
+	for _, step := range []struct{ name, text, want string }{
+		{"conf.d/in.conf", "[in]\ncomment = x\n", "in \tx\nmod\t\n@RSYNCD: EXIT\n"},
+		{"conf.d/new.conf", "[new]\n", "in \tx\nnew\t\nmod\t\n@RSYNCD: EXIT\n"},
+		{"rsyncd.conf", "log file = DIR/log\n[all]\n", "all\t\n@RSYNCD: EXIT\n"},
+		{"rsyncd.conf", "log file = DIR/log2\n[all]\n", "all\t\n@RSYNCD: EXIT\n"},
+	} {
+		w.write(step.name, step.text, 0o600)
+		if got := listed(); got != step.want {
+			t.Errorf("after %s: %q, not %q", step.name, got, step.want)
+		}
+	}
+	if !strings.Contains(w.read("log2"), "module-list request") {
+		t.Errorf("the new log has %s", w.read("log2"))
+	}
+	must(t, os.Rename(filepath.Join(w.dir, "log2"), filepath.Join(w.dir, "log2.old")))
+	listed()
+	if !strings.Contains(w.read("log2"), "module-list request") {
+		t.Errorf("a log that was moved away stays in use: %s", w.read("log2"))
+	}
+}
+
+// A client that has sent its arguments must come to the point as well.
+func TestTheBinaryHandshakeIsBounded(t *testing.T) {
+	w := build(t, "mkdir mod", owner()+"timeout = 1\n[mod]\npath = DIR/mod\n").serve()
+	c, r := w.dial()
+	_, err := io.WriteString(c, "@RSYNCD: 31.0\nmod\n--server\x00--sender\x00-re.LsfxCIvu\x00.\x00mod/\x00\x00")
+	must(t, err)
+	if _, err := io.Copy(io.Discard, r); isTimeout(err) {
+		t.Error("it may go on for ever")
+	}
+}

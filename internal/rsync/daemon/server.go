@@ -246,7 +246,7 @@ func (s *Server) visit(ctx, transfers context.Context, c caller, p *pass) {
 		return
 	}
 	v := &visit{
-		server: s, conn: newConn(c.stream), id: id, config: config, log: log, pass: p,
+		server: s, conn: newConn(c.stream), id: id, config: config, log: log, pass: p, ended: ctx.Done(),
 		peer: &peer{addr: c.from, names: s.names},
 	}
 	if reason, err := v.open(ctx, c.tls); err != nil {
@@ -346,8 +346,8 @@ const (
 	maxFailures    = 10_000 // addresses that are remembered
 )
 
-// slow waits after a failed login, longer after each.
-func (s *Server) slow(address string) {
+// slow waits after a failed login, longer after each, unless the daemon ends.
+func (s *Server) slow(address string, end <-chan struct{}) {
 	now := time.Now()
 	s.mu.Lock()
 	f := s.failures[address]
@@ -363,7 +363,10 @@ func (s *Server) slow(address string) {
 		s.failures[address] = f
 	}
 	s.mu.Unlock()
-	time.Sleep(min(firstDelay<<min(f.count-1, 10), longestDelay))
+	select {
+	case <-end:
+	case <-time.After(min(firstDelay<<min(f.count-1, 10), longestDelay)):
+	}
 }
 
 // forgive forgets the failed logins of an address.

@@ -29,9 +29,10 @@ type visit struct {
 	early    []byte
 	module   string // that was asked for
 	user     string
-	vouched  string        // the user that a client's certificate stands for, "" if none does
-	relayed  *net.UnixConn // to the process of the transfer, if it cannot have the connection itself
-	pass     *pass         // of those that may wait; nil once the client is trusted
+	vouched  string          // the user that a client's certificate stands for, "" if none does
+	ended    <-chan struct{} // the daemon accepts no more
+	relayed  *net.UnixConn   // to the process of the transfer, if it cannot have the connection itself
+	pass     *pass           // of those that may wait; nil once the client is trusted
 }
 
 // host is the peer's name as the global part of the configuration wants it.
