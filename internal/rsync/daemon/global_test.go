@@ -169,9 +169,8 @@ func motdOf(t *testing.T, ours bool) {
 func pidFileOf(t *testing.T, ours bool) {
 	w := build(t, "mkdir mod", owner()+"pid file = DIR/pid\n[mod]\npath = DIR/mod\n")
 	cmd := w.start(ours)
-	if got, want := w.read("pid"), fmt.Sprintln(cmd.Process.Pid); got != want {
-		t.Errorf("the file has %q, not %q", got, want)
-	}
+	want := fmt.Sprintln(cmd.Process.Pid)
+	eventually(t, "the file has "+want, func() bool { return w.read("pid") == want })
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	eventually(t, "the file is gone", func() bool {
 		_, err := os.Stat(filepath.Join(w.dir, "pid"))

@@ -181,6 +181,7 @@ var temporary = regexp.MustCompile(`\.[A-Za-z0-9]{6}\b`)
 
 // TestParameters shows what each parameter of a module does.
 func TestParameters(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("only root changes its identity")
 	}

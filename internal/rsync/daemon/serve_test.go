@@ -93,6 +93,7 @@ func TestConnectionsOfAModuleAreCounted(t *testing.T) {
 }
 
 func TestSilentClientsAreDropped(t *testing.T) {
+	t.Parallel()
 	w := build(t, "mkdir mod", owner()+"timeout = 1\n[mod]\npath = DIR/mod\n").serve()
 	for _, said := range []string{"", "@RSYNCD: 31.0\n", "@RSYNCD: 31.0\nmod\n"} {
 		c, r := w.dial()
@@ -110,6 +111,7 @@ func TestSilentClientsAreDropped(t *testing.T) {
 }
 
 func TestClientsThatSendByteByByteAreDropped(t *testing.T) {
+	t.Parallel()
 	w := build(t, "mkdir mod", owner()+"timeout = 1\n[mod]\npath = DIR/mod\n").serve()
 	c, r := w.dial()
 	ended := make(chan struct{})
@@ -164,6 +166,7 @@ func TestConnectionsThatWaitAreBounded(t *testing.T) {
 }
 
 func TestFailedLoginsBecomeSlower(t *testing.T) {
+	t.Parallel()
 	w := build(t, "mkdir mod; echo a:b > secrets; chmod 600 secrets", owner()+"reverse lookup = no\n[mod]\npath = DIR/mod\nauth users = a\nsecrets file = DIR/secrets\n").serve()
 	begun := time.Now()
 	for range 4 {
@@ -306,6 +309,7 @@ func TestANameConverterThatFailsEndsTheTransfer(t *testing.T) {
 
 // With --log-json each line is an object, also those of the transfer's process.
 func TestLogsMayBeJSON(t *testing.T) {
+	t.Parallel()
 	rsync(t)
 	w := build(t, stuff, owner()+"reverse lookup = no\n[mod]\npath = DIR/mod\ntransfer logging = yes\nread only = no\n[deny]\npath = DIR/mod\nhosts deny = *\n")
 	w.start(true, "--log-json")
@@ -407,6 +411,7 @@ func TestAChangedConfigurationIsReadAgain(t *testing.T) {
 
 // A client that has sent its arguments must come to the point as well.
 func TestTheBinaryHandshakeIsBounded(t *testing.T) {
+	t.Parallel()
 	w := build(t, "mkdir mod", owner()+"timeout = 1\n[mod]\npath = DIR/mod\n").serve()
 	c, r := w.dial()
 	_, err := io.WriteString(c, "@RSYNCD: 31.0\nmod\n--server\x00--sender\x00-re.LsfxCIvu\x00.\x00mod/\x00\x00")

@@ -81,6 +81,7 @@ secrets file = DIR/secrets
 `
 
 func TestOurClientAndDaemonSpeakTLS(t *testing.T) {
+	t.Parallel()
 	w := secret(t, secretModules)
 	for _, r := range []struct{ name, command, want string }{
 		{"a pull", "-a --tls-ca=DIR/ca.pem rsyncs://AT/mod/ DIR/out/", "-> 0\n"},
@@ -113,6 +114,7 @@ func TestOurClientAndDaemonSpeakTLS(t *testing.T) {
 
 // Debian's script speaks TLS by a program of its own.
 func TestRsyncSSL(t *testing.T) {
+	t.Parallel()
 	rsync(t)
 	for _, program := range []string{"rsync-ssl", "openssl"} {
 		if _, err := exec.LookPath(program); err != nil {
@@ -144,6 +146,7 @@ func TestRsyncSSL(t *testing.T) {
 }
 
 func TestTheHandshakeOfTLSIsBounded(t *testing.T) {
+	t.Parallel()
 	w := secret(t, "timeout = 1\n[mod]\npath = DIR/mod\n")
 	c, err := net.Dial("tcp", w.address())
 	must(t, err)

@@ -200,6 +200,7 @@ func TestHooksRefuseWhatAShellWouldTouch(t *testing.T) {
 // What a module's filter hides cannot be named by an option, wherever a relative
 // name begins.
 func TestHiddenDirectoriesCannotBeNamed(t *testing.T) {
+	t.Parallel()
 	rsync(t)
 	w := build(t, stuff+"mkdir -p mod/sub/deep/hid mod/hid", owner()+"munge symlinks = no\n[mod]\npath = DIR/mod\nread only = no\nexclude = /hid /sub/deep/hid\n").serve()
 	before := w.tree("mod/hid") + w.tree("mod/sub/deep/hid")
