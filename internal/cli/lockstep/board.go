@@ -12,6 +12,7 @@ import (
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
 	"lockstep/internal/live/watch"
+	"lockstep/internal/ops/report"
 )
 
 // The limits of the output.
@@ -304,6 +305,9 @@ func (b *board) status(now time.Time) string {
 	parts := make([]string, len(b.passes))
 	for i, p := range b.passes {
 		parts[i] = fmt.Sprintf("%s %s, %s", tree.Quote(p.target), count(p.at.Files, "file"), byteCount(p.at.Bytes))
+		if pass := report.NewPass(p.at, now.Sub(b.started)); pass.Checked > 0 {
+			parts[i] += ", " + pass.Words(span)
+		}
 	}
 	return fmt.Sprintf("first pass, %d s: %s", int(now.Sub(b.started).Seconds()), strings.Join(parts, "; "))
 }
@@ -320,7 +324,7 @@ func (b *board) progressLines(now time.Time) (lines []message, next time.Time) {
 	text := b.status(now)
 	for _, p := range b.passes {
 		lines = append(lines, message{text: text,
-			object: progressRecord{head{"progress", now}, p.target, p.at.Files, p.at.Bytes}})
+			object: progressRecord{head{"progress", now}, p.target, p.at.Files, p.at.Bytes, report.NewPass(p.at, now.Sub(b.started))}})
 		text = "" // one line of text for all
 	}
 	return lines, b.nextPass

@@ -116,3 +116,8 @@ func OpenLog(name, format, source string) (add func(watch.Event), done func(), e
 	}
 	return l.listener(source), l.close, nil
 }
+
+// ScreenText and Style are those of status --watch.
+var ScreenText = screenText
+
+type Style = style

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/ops/report"
 )
 
 // The objects of --json. The json and doc tags are the documentation: help
@@ -30,6 +31,7 @@ type progressRecord struct {
 	Target string `json:"target" doc:"the target as typed"`
 	Files  int64  `json:"files" doc:"files sent so far"`
 	Bytes  int64  `json:"bytes" doc:"bytes of content read so far"`
+	report.Pass
 }
 
 type inStepRecord struct {

@@ -2,16 +2,14 @@ package lockstep
 
 import (
 	"fmt"
-	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/mirror"
 	"lockstep/internal/ops/control"
 	"lockstep/internal/ops/report"
 )
@@ -40,7 +38,7 @@ bytes sent, and failures with the last one's reason.`,
 		},
 	}
 	o.addFlags(cmd.Flags())
-	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again and again until interrupted")
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again and again; on a terminal, over the whole screen until q is pressed")
 	cmd.Flags().Var(durationFlag{&every}, "every", "with --watch: how often")
 	return cmd
 }
@@ -51,41 +49,6 @@ func (a *app) tellStatus(jsonLines bool, s report.Status) {
 		return
 	}
 	a.console.printf("%s", statusText(s, time.Now()))
-}
-
-// watchStatus shows the status until a signal ends it. On a terminal it takes
-// the whole screen.
-func (a *app) watchStatus(o *askOptions, every time.Duration) error {
-	c, err := o.dial()
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	defer signal.Stop(stop)
-	tick := time.NewTicker(max(every, 50*time.Millisecond))
-	defer tick.Stop()
-	screen := isTerminal(a.console.out) && !o.json
-	for {
-		reply, err := asked(c.Do(control.Request{Op: control.OpStatus}))
-		if err != nil {
-			return err
-		}
-		if screen {
-			a.console.printf("\x1b[H\x1b[2J%s", statusText(*reply.Status, time.Now()))
-		} else {
-			a.tellStatus(o.json, *reply.Status)
-		}
-		if a.console.failure() != nil {
-			return nil // the reader went away
-		}
-		select {
-		case <-stop:
-			return nil
-		case <-tick.C:
-		}
-	}
 }
 
 // statusText is a status for people.
@@ -142,6 +105,9 @@ func mirrorText(b *strings.Builder, m *report.Mirror, now time.Time) {
 	}
 	_ = w.Flush() // a strings.Builder takes everything
 	for _, t := range m.Targets {
+		if t.State == mirror.FirstPass.String() {
+			fmt.Fprintf(b, "  %s: %s\n", tree.Quote(t.Target), t.Pass.Words(span))
+		}
 		if t.Error != "" && t.ErrorAt != nil {
 			fmt.Fprintf(b, "  %s: last failure %s ago: %s\n", tree.Quote(t.Target), span(now.Sub(*t.ErrorAt)), plain(t.Error))
 		}

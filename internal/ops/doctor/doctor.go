@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"lockstep/internal/ops/config"
+	"lockstep/internal/ops/report"
 )
 
 // Level is how bad a finding is.
@@ -120,16 +121,7 @@ func count(n int64, one, many string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return grouped(n) + " " + many
-}
-
-// grouped writes a number with commas.
-func grouped(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return report.Grouped(n) + " " + many
 }
 
 // size writes a number of bytes with a unit.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+
+	"lockstep/internal/ops/report"
 )
 
 // Sysctl is a kernel setting to raise.
@@ -56,7 +58,7 @@ func (m machine) inotify(running int, mirrors []mirrorView) (all []Finding, rais
 	judge := func(name string, want int64, room float64, level Level, because string) {
 		s := Sysctl{Name: name}
 		s.Have = m.number(s.path())
-		f := Finding{Check: "inotify", Level: OK, Text: fmt.Sprintf("%s is %s; %s", name, grouped(s.Have), because)}
+		f := Finding{Check: "inotify", Level: OK, Text: fmt.Sprintf("%s is %s; %s", name, report.Grouped(s.Have), because)}
 		switch {
 		case s.Have < 0:
 			return // this kernel does not have it
@@ -78,7 +80,7 @@ func (m machine) inotify(running int, mirrors []mirrorView) (all []Finding, rais
 	judge("user.max_inotify_instances", instances, 2, Problem, text)
 	queue, why := int64(0), "enough for the bursts that these sources can have"
 	if entries >= manyEntries {
-		queue, why = longQueue, "sources of "+grouped(entries)+" entries can fill it in one burst, and are then scanned anew"
+		queue, why = longQueue, "sources of "+report.Grouped(entries)+" entries can fill it in one burst, and are then scanned anew"
 	}
 	judge("fs.inotify.max_queued_events", queue, 1, Warning, why)
 	return all, raise

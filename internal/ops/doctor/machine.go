@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/ops/report"
 )
 
 // maxTable bounds what is read of one kernel table.
@@ -152,10 +153,10 @@ func (m machine) files(mirrors []mirrorView) []Finding {
 	case most < 0:
 		f.Text = "open files are not limited"
 	case most < need:
-		f.Level, f.Text = Problem, fmt.Sprintf("a process may open %s files, these mirrors can need %s", grouped(most), grouped(need))
+		f.Level, f.Text = Problem, fmt.Sprintf("a process may open %s files, these mirrors can need %s", report.Grouped(most), report.Grouped(need))
 		f.Fix = fmt.Sprintf("ulimit -n %d", 2*need)
 	default:
-		f.Text = fmt.Sprintf("a process may open %s files, these mirrors need %s at most", grouped(most), grouped(need))
+		f.Text = fmt.Sprintf("a process may open %s files, these mirrors need %s at most", report.Grouped(most), report.Grouped(need))
 	}
 	all := []Finding{f}
 	if fields := strings.Fields(m.read("proc/sys/fs/file-nr")); len(fields) == 3 {
@@ -163,7 +164,7 @@ func (m machine) files(mirrors []mirrorView) []Finding {
 		limit, err2 := strconv.ParseInt(fields[2], 10, 64)
 		if err1 == nil && err2 == nil && limit > 0 && used > limit/10*8 {
 			all = append(all, Finding{Check: "files", Level: Warning,
-				Text: fmt.Sprintf("%s of the machine's %s open files are taken", grouped(used), grouped(limit)),
+				Text: fmt.Sprintf("%s of the machine's %s open files are taken", report.Grouped(used), report.Grouped(limit)),
 				Fix:  fmt.Sprintf("sysctl -w fs.file-max=%d", 2*limit)})
 		}
 	}

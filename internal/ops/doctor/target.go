@@ -17,6 +17,7 @@ import (
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
 	"lockstep/internal/ops/config"
+	"lockstep/internal/ops/report"
 	"lockstep/internal/rsync/session"
 )
 
@@ -210,7 +211,7 @@ func directory(dir string, c census) []Finding {
 	space := judgeSpace(int64(st.Bavail)*st.Bsize, int64(st.Blocks)*st.Bsize, need, "du -xh "+tree.ShellWord(there)+" | sort -h | tail")
 	if inodes := int64(st.Ffree); st.Files > 0 && (empty && inodes < c.entries || inodes*100 < int64(st.Files)*lowSpace) {
 		space.Level = Warning
-		space.Text += fmt.Sprintf("; %s of its %s inodes are free", grouped(inodes), grouped(int64(st.Files)))
+		space.Text += fmt.Sprintf("; %s of its %s inodes are free", report.Grouped(inodes), report.Grouped(int64(st.Files)))
 		space.Fix = "df -i " + tree.ShellWord(there)
 	}
 	return append(all, space)

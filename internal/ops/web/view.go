@@ -10,25 +10,9 @@ import (
 	"lockstep/internal/ops/report"
 )
 
-// tone is how serious something is; it picks colour and sign.
-type tone string
-
-const (
-	good  tone = "good"  // in step
-	busy  tone = "busy"  // on its way
-	quiet tone = "quiet" // somebody wants it so
-	bad   tone = "bad"   // somebody has to look
-)
-
-// signs say the same as the colours.
-var signs = map[tone]string{good: "✓", busy: "→", quiet: "‖", bad: "!"}
-
-// Sign is the tone for who sees no colours.
-func (t tone) Sign() string { return signs[t] }
-
 // view is everything that the page shows.
 type view struct {
-	Tone    tone
+	Tone    report.Tone
 	Verdict string
 	Summary string
 	Mirrors []mirrorView
@@ -46,7 +30,7 @@ type mirrorView struct {
 
 type targetView struct {
 	ID, Name    string
-	Tone        tone
+	Tone        report.Tone
 	State, For  string
 	Lag, Behind string
 	Rate, Sent  string
@@ -72,12 +56,6 @@ type changeView struct {
 
 type arrivalView struct{ Target, Lag string }
 
-// stateTones are those of a target's states; what is missing is bad.
-var stateTones = map[string]tone{
-	mirror.InStep.String(): good, mirror.Behind.String(): busy, mirror.FirstPass.String(): busy, mirror.Connecting.String(): busy,
-	mirror.Paused.String(): quiet, mirror.Quiet.String(): quiet,
-}
-
 // newView makes what the page shows of a snapshot.
 func newView(s report.Status, history map[key]*series, changes []report.Change, now time.Time) view {
 	v := view{Foot: s.Version}
@@ -87,19 +65,13 @@ func newView(s report.Status, history map[key]*series, changes []report.Change, 
 	if s.File != "" {
 		v.Foot += ", " + tree.Quote(s.File)
 	}
-	var n tally
+	targets := 0
 	for i := range s.Mirrors {
-		m := &s.Mirrors[i]
-		v.Mirrors = append(v.Mirrors, newMirrorView(i, m, history, now))
-		for j := range m.Targets {
-			n.add(v.Mirrors[i].Targets[j].Tone)
-		}
-		if m.State != report.Running && len(m.Targets) == 0 {
-			n.add(bad)
-		}
+		v.Mirrors = append(v.Mirrors, newMirrorView(i, &s.Mirrors[i], history, now))
+		targets += len(s.Mirrors[i].Targets)
 	}
-	v.Tone, v.Verdict = n.verdict()
-	v.Summary = fmt.Sprintf("%s of %s", counted(n.all, "target"), counted(len(s.Mirrors), "mirror"))
+	v.Tone, v.Verdict = s.Verdict()
+	v.Summary = fmt.Sprintf("%s of %s", counted(targets, "target"), counted(len(s.Mirrors), "mirror"))
 	if len(changes) > 0 {
 		v.Summary += ", the last change arrived " + ago(now.Sub(changes[0].At))
 	}
@@ -107,53 +79,6 @@ func newView(s report.Status, history map[key]*series, changes []report.Change, 
 		v.Changes = append(v.Changes, newChangeView(c, now))
 	}
 	return v
-}
-
-// tally counts targets by tone.
-type tally struct{ all, good, busy, quiet, bad int }
-
-func (n *tally) add(t tone) {
-	n.all++
-	switch t {
-	case good:
-		n.good++
-	case busy:
-		n.busy++
-	case quiet:
-		n.quiet++
-	default:
-		n.bad++
-	}
-}
-
-// verdict is the whole in one sentence: the worst first.
-func (n *tally) verdict() (tone, string) {
-	of := func(k int, what string) string {
-		switch {
-		case n.all == 1:
-			return "The target " + what
-		case k == n.all:
-			return fmt.Sprintf("All %d targets %s", k, what)
-		}
-		return fmt.Sprintf("%d of %d targets %s", k, n.all, what)
-	}
-	one := func(k int, single, many string) string {
-		if k == 1 {
-			return single
-		}
-		return many
-	}
-	switch {
-	case n.all == 0:
-		return quiet, "No mirror is configured"
-	case n.bad > 0:
-		return bad, of(n.bad, one(n.bad, "needs attention", "need attention"))
-	case n.busy > 0:
-		return busy, of(n.busy, one(n.busy, "is catching up", "are catching up"))
-	case n.quiet > 0:
-		return quiet, of(n.quiet, one(n.quiet, "is told to wait", "are told to wait"))
-	}
-	return good, "Everything is in step"
 }
 
 func newMirrorView(i int, m *report.Mirror, history map[key]*series, now time.Time) mirrorView {
@@ -193,11 +118,8 @@ func newMirrorView(i int, m *report.Mirror, history map[key]*series, now time.Ti
 }
 
 func newTargetView(id string, m *report.Mirror, t report.Target, h *series, now time.Time) targetView {
-	v := targetView{ID: id, Name: tree.Quote(t.Target), State: t.State, For: since(now.Sub(t.Since)), Tone: bad,
+	v := targetView{ID: id, Name: tree.Quote(t.Target), State: t.State, For: since(now.Sub(t.Since)), Tone: t.Tone(),
 		Lag: "none", Sent: size(float64(t.Bytes))}
-	if c, ok := stateTones[t.State]; ok {
-		v.Tone = c
-	}
 	if t.Oldest != nil {
 		v.Lag = span(time.Duration(t.LagSeconds * float64(time.Second)))
 	}
@@ -220,7 +142,7 @@ func newTargetView(id string, m *report.Mirror, t report.Target, h *series, now 
 	if t.State == mirror.FirstPass.String() {
 		v.Pass = newPassView(t.Pass)
 	}
-	if (v.Tone == bad || t.Failing > 0) && t.Error != "" && m.State == report.Running {
+	if (v.Tone == report.Bad || t.Failing > 0) && t.Error != "" && m.State == report.Running {
 		e := report.Explain(t.Error, t.Hint)
 		v.Trouble, v.Error = &e, t.Error
 	}
@@ -228,16 +150,9 @@ func newTargetView(id string, m *report.Mirror, t report.Target, h *series, now 
 }
 
 func newPassView(p report.Pass) *passView {
-	v := &passView{Percent: -1, Text: grouped(p.Checked) + " entries"}
+	v := &passView{Percent: -1, Text: p.Words(span)}
 	if p.Total > 0 {
-		v.Percent = int(p.Checked * 100 / p.Total)
-		v.Text = fmt.Sprintf("%d %%, %s of %s entries", v.Percent, grouped(p.Checked), grouped(p.Total))
-	}
-	if p.Rate > 0 {
-		v.Text += fmt.Sprintf(", %s a second", grouped(int64(p.Rate+0.5)))
-	}
-	if p.Left > 0 {
-		v.Text += ", " + span(time.Duration(p.Left*float64(time.Second))) + " left"
+		v.Percent = p.Percent()
 	}
 	return v
 }
@@ -263,11 +178,11 @@ func counted(n int, one string) string {
 	}
 	switch {
 	case strings.HasPrefix(one, "file being"):
-		return grouped(int64(n)) + " files being written"
+		return report.Grouped(int64(n)) + " files being written"
 	case strings.HasSuffix(one, "ry"):
-		return grouped(int64(n)) + " " + strings.TrimSuffix(one, "y") + "ies"
+		return report.Grouped(int64(n)) + " " + strings.TrimSuffix(one, "y") + "ies"
 	case strings.HasSuffix(one, "ch"):
-		return grouped(int64(n)) + " " + one + "es"
+		return report.Grouped(int64(n)) + " " + one + "es"
 	}
-	return grouped(int64(n)) + " " + one + "s"
+	return report.Grouped(int64(n)) + " " + one + "s"
 }

@@ -5,15 +5,6 @@ import (
 	"time"
 )
 
-// grouped writes a number with thin commas.
-func grouped(n int64) string {
-	s := fmt.Sprint(n)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
 // size writes a number of bytes with a unit.
 func size(n float64) string {
 	const units = "KMGTPE"
