@@ -197,7 +197,10 @@ func (w *work) finishDirs() {
 	for p := range w.dirs {
 		meta, err := w.src.Lstat(p)
 		if err != nil || !meta.IsDir() {
-			continue // gone meanwhile: its removal is an event of its own
+			if _, err := w.dst.Reader().Lstat(p); err == nil {
+				w.failed(p, ErrChanged) // it may go by another name now, which a rename will tell
+			}
+			continue
 		}
 		attrs, err := w.xattrs(p)
 		if err == nil {

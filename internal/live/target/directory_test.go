@@ -3,9 +3,11 @@ package target_test
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/live/change"
 	"lockstep/internal/live/target"
@@ -57,5 +59,45 @@ func TestContentIsComparedUnderWhicheverNameAFileIsMetFirst(t *testing.T) {
 	must(err)
 	if !os.SameFile(one, two) {
 		t.Error("the two names are two files now")
+	}
+}
+
+// A directory that is renamed in the source while a batch changes what it holds
+// at the target has to get its times under its new name.
+func TestADirectoryThatGoesAwayMeanwhileStaysDirty(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	for _, dir := range []string{"moves/sub", "goes"} {
+		if err := os.MkdirAll(filepath.Join(src, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(src, dir, "file"), []byte("x"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := walk.OpenRoot(src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	d := target.NewDirectory(target.Spec{Text: dst, Path: dst}, target.Source{Dir: src, Pin: root.Inode()},
+		target.Options{Delete: true, MaxDelete: -1})
+	defer d.Close()
+	if _, err := d.Full(t.Context(), func(target.Progress) {}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(src, "moves"), filepath.Join(src, "moved")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(src, "goes")); err != nil {
+		t.Fatal(err)
+	}
+	report, err := d.Apply(t.Context(), change.Batch{Items: []change.Item{
+		{Path: "goes"}, {Path: "goes/file"}, {Path: "moves/sub/file"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []tree.Path{"moves/sub"}; !slices.Equal(report.Outcome.Vanished, want) {
+		t.Errorf("dirty again are %q, want %q", report.Outcome.Vanished, want)
 	}
 }
