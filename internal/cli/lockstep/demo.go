@@ -32,6 +32,8 @@ type demoOptions struct {
 	keep  bool
 	pause time.Duration
 	watch string
+	page  bool
+	last  time.Duration // with page; 0 is until interrupted
 }
 
 func (a *app) demo() *cobra.Command {
@@ -42,8 +44,12 @@ func (a *app) demo() *cobra.Command {
 		Long: `Runs a live mirror between two directories, makes changes in the first, shows
 how long each takes to arrive in the second, compares both trees and cleans up.
 Without arguments the directories are temporary ones; those that are named must
-be empty or not exist yet.`,
+be empty or not exist yet.
+
+With --page it runs until it is interrupted: three rsync daemons on loopback, a
+source that changes all the time, and the page that shows how they follow.`,
 		Example: `  lockstep demo
+  lockstep demo --page
   lockstep demo --watch=inotify
   lockstep demo --keep /tmp/a /tmp/b`,
 		Args: func(cmd *cobra.Command, words []string) error {
@@ -52,13 +58,23 @@ be empty or not exist yet.`,
 			}
 			return nil
 		},
-		RunE: func(_ *cobra.Command, words []string) error { return a.runDemo(o, words) },
+		RunE: func(cmd *cobra.Command, words []string) error {
+			if !o.page {
+				return a.runDemo(o, words)
+			}
+			if len(words) > 0 {
+				return usageError{hintedError{errors.New("demo: with --page the directories are temporary ones"), cmd.CommandPath() + " --help"}}
+			}
+			return a.runPageDemo(o)
+		},
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return nil, cobra.ShellCompDirectiveFilterDirs
 		},
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
+	f.BoolVar(&o.page, "page", false, "three daemons, a source that changes, and the page, until interrupted")
+	f.Var(durationFlag{&o.last}, "for", "with --page: end after this time (0 = when interrupted)")
 	f.BoolVar(&o.keep, "keep", false, "leave both trees as they are at the end")
 	f.Var(durationFlag{&o.pause}, "pause", "time between two steps")
 	f.Var(choiceFlag{&o.watch, watchWords}, "watch", "how to see changes: auto, fanotify, inotify or poll")

@@ -46,7 +46,7 @@ Under systemd it is a service of Type=notify, with a watchdog if one is set.`,
 		Args:    a.noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			a.json = o.json
-			return a.runFleet(o)
+			return a.runFleet(context.Background(), o)
 		},
 	}
 	f := cmd.Flags()
@@ -72,8 +72,8 @@ type running struct {
 	cfg *config.Config
 }
 
-// runFleet runs until a signal ends it.
-func (a *app) runFleet(o *runOptions) error {
+// runFleet runs until a signal, or ctx, ends it.
+func (a *app) runFleet(ctx context.Context, o *runOptions) error {
 	cfg, err := loadConfig(o.config)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func (a *app) runFleet(o *runOptions) error {
 		return usageError{err}
 	}
 	a.console.terminal = false // several mirrors have no common status line
-	ctx, end := context.WithCancel(context.Background())
+	ctx, end := context.WithCancel(ctx)
 	defer end()
 	r := &running{app: a, opts: o, file: cfg.File, end: end, notify: service.NewNotifier()}
 	r.fleet = fleet.New(fleet.Options{Version: versionText(), Listener: r.listener, Changed: r.changed, Journal: &r.journal, Reload: r.reload})
