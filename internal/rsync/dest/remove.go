@@ -3,7 +3,10 @@ package dest
 import (
 	"errors"
 	"io/fs"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"lockstep/internal/fs/apply"
@@ -158,11 +161,73 @@ func (r *remover) empty(p tree.Path, m tree.Meta) error {
 	if err != nil {
 		stays = ErrNotEmpty // entries that could not be looked at
 	}
-	for i := len(entries) - 1; i >= 0; i-- {
-		e := entries[i]
-		err := r.entry(p.Join(e.Name), e.Meta, m)
+	for len(entries) > 0 {
+		var err error
+		left := len(entries) - r.together(entries)
+		if left < len(entries) {
+			err = r.files(p, entries[left:])
+		} else {
+			left--
+			err = r.entry(p.Join(entries[left].Name), entries[left].Meta, m)
+		}
+		entries = entries[:left]
 		if errors.As(err, new(*Error)) {
 			return err
+		}
+		if err != nil {
+			stays = err
+		}
+	}
+	return stays
+}
+
+// Files are removed by several goroutines if there are at least so many in a
+// row: much of the work is done by the kernel after the directory is free again.
+const (
+	fewestTogether  = 32
+	removersAtATime = 4
+)
+
+// together is how many of the last entries can be removed together: they are
+// files, and nothing depends on what has become of those before.
+func (r *remover) together(entries []tree.Entry) int {
+	d, n := r.d, 0
+	if d.opt.MaxDelete >= 0 || d.opt.Backup && !r.final || d.idle() || !r.all {
+		return 0
+	}
+	for n < len(entries) && !entries[len(entries)-1-n].Meta.IsDir() {
+		n++
+	}
+	if n < fewestTogether {
+		return 0
+	}
+	return n
+}
+
+// files removes files of directory dir. What they come to is told in order, the
+// last first.
+func (r *remover) files(dir tree.Path, entries []tree.Entry) (stays error) {
+	kept, errs := make([]bool, len(entries)), make([]error, len(entries))
+	for i := len(entries) - 1; i >= 0 && r.how.Keep != nil; i-- {
+		kept[i] = r.how.Keep(dir.Join(entries[i].Name), false)
+	}
+	left := atomic.Int64{}
+	left.Store(int64(len(entries)))
+	var all sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), removersAtATime) {
+		all.Go(func() {
+			for i := left.Add(-1); i >= 0; i = left.Add(-1) {
+				if !kept[i] {
+					errs[i] = r.unlink(dir.Join(entries[i].Name), entries[i].Meta)
+				}
+			}
+		})
+	}
+	all.Wait()
+	for i := len(entries) - 1; i >= 0; i-- {
+		err := ErrNotEmpty
+		if !kept[i] {
+			err = r.unlinked(dir.Join(entries[i].Name), entries[i].Meta, false, errs[i])
 		}
 		if err != nil {
 			stays = err
@@ -222,22 +287,29 @@ func (r *remover) one(p tree.Path, m tree.Meta, top bool) error {
 			return ErrFailed
 		}
 	}
+	var err error
 	if !backed && !d.idle() {
-		err := r.unlink(p, m)
-		switch {
-		case errors.Is(err, syscall.ENOENT):
-			return nil
-		case errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, syscall.EEXIST):
-			r.notEmpty(p)
-			return ErrNotEmpty
-		case err != nil:
-			call := "unlink"
-			if m.IsDir() {
-				call = "rmdir"
-			}
-			d.Tell("delete_file: "+call+"("+string(r.shown(p))+") failed", err)
-			return ErrFailed
+		err = r.unlink(p, m)
+	}
+	return r.unlinked(p, m, room, err)
+}
+
+// unlinked tells and counts what unlink has come to.
+func (r *remover) unlinked(p tree.Path, m tree.Meta, room bool, err error) error {
+	d := r.d
+	switch {
+	case errors.Is(err, syscall.ENOENT):
+		return nil
+	case errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, syscall.EEXIST):
+		r.notEmpty(p)
+		return ErrNotEmpty
+	case err != nil:
+		call := "unlink"
+		if m.IsDir() {
+			call = "rmdir"
 		}
+		d.Tell("delete_file: "+call+"("+string(r.shown(p))+") failed", err)
+		return ErrFailed
 	}
 	if !room {
 		d.p.Talk.Deleted(r.shown(p), m)

@@ -97,7 +97,7 @@ func (g *run) sums(f *flist.File, content *os.File, b basis, a attempt) {
 
 // flush sends off what is buffered. Errors stick to the Writer.
 func (g *run) flush() {
-	if g.w.Buffered() > 0 {
+	if g.w.Waiting() {
 		_ = g.w.Flush()
 	}
 }

@@ -293,7 +293,7 @@ func (g *run) breathe() error {
 		g.work()
 		g.settle()
 	}
-	if g.w.Buffered() > 0 {
+	if g.w.Waiting() {
 		return g.w.Flush()
 	}
 	return g.w.Err()

@@ -116,7 +116,7 @@ func (t *serverTalk) Deleted(name tree.Path, m tree.Meta) {
 		end = "\x00"
 	}
 	if w != nil {
-		w.Message(wire.CodeDeleted, []byte(t.charset.textToWire(string(name))+end))
+		w.Queue(wire.CodeDeleted, []byte(t.charset.textToWire(string(name))+end))
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -361,4 +362,54 @@ func TestNames(t *testing.T) {
 	if wire.CodeDeleted.IsText() || !wire.CodeErrorXfer.IsText() || !wire.CodeWarning.IsText() || wire.CodeData.IsText() {
 		t.Error("IsText")
 	}
+}
+
+// Queued messages go out before what is written next, in one piece and in order.
+func TestQueuedMessagesKeepTheirOrder(t *testing.T) {
+	var out pieces
+	w := wire.NewWriter(&out)
+	w.StartMux()
+	for _, name := range []string{"a", "b"} {
+		if err := w.Queue(wire.CodeDeleted, []byte(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(out) != 0 || !w.Waiting() {
+		t.Fatalf("%q was written at once", out)
+	}
+	if err := w.Message(wire.CodeInfo, []byte("c\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Queue(wire.CodeDeleted, []byte("d")); err != nil {
+		t.Fatal(err)
+	}
+	w.Byte('x')
+	if err := w.Flush(); err != nil || w.Waiting() {
+		t.Fatal(err)
+	}
+	deleted := func(name string) string { return "\x01\x00\x00\x6c" + name }
+	want := pieces{deleted("a") + deleted("b"), "\x02\x00\x00\x09c\n", deleted("d"), "\x01\x00\x00\x07x"}
+	if !slices.Equal(out, want) {
+		t.Errorf("%q\nwant %q", out, want)
+	}
+	for range 1000 {
+		if err := w.Queue(wire.CodeDeleted, []byte("a longer name")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(out) - len(want); n < 2 || n > 10 {
+		t.Errorf("1,000 messages were %d writes", n)
+	}
+	raw := wire.NewWriter(&out)
+	if err := raw.Queue(wire.CodeDeleted, []byte("a")); err != wire.ErrRaw {
+		t.Error(err)
+	}
+}
+
+// pieces are what was written, by call.
+type pieces []string
+
+func (p *pieces) Write(b []byte) (int, error) {
+	*p = append(*p, string(b))
+	return len(b), nil
 }

@@ -24,8 +24,8 @@ const directSize = 16 << 10
 // Errors stick: after the first, everything is dropped, and Flush and Err
 // report it. Nothing is sent before Flush unless the buffer is full.
 //
-// Values and Flush belong to one goroutine at a time; KeepAlive, Message, Err
-// and Count may be called from any.
+// Values and Flush belong to one goroutine at a time; KeepAlive, Message, Queue,
+// Err and Count may be called from any.
 type Writer struct {
 	dst    io.Writer
 	vector VectorWriter // dst, if it can
@@ -33,11 +33,13 @@ type Writer struct {
 	buf    []byte       // room for a header, then data not yet written
 	ndx    ndxState
 
-	mu    sync.Mutex // held while bytes go to dst
-	mux   bool       // written by the owner under mu
-	err   error      // under mu
-	count atomic.Int64
-	fail  atomic.Bool // err is set
+	mu     sync.Mutex // held while bytes go to dst
+	mux    bool       // written by the owner under mu
+	err    error      // under mu
+	queued []byte     // messages that are in no hurry, in frames; under mu
+	count  atomic.Int64
+	fail   atomic.Bool // err is set
+	more   atomic.Bool // there is something in queued
 }
 
 // NewWriter returns a raw Writer to dst.
@@ -163,7 +165,7 @@ func (w *Writer) writeDirect(p []byte) error {
 
 // putVector writes pieces and empties the buffer. The caller holds mu.
 func (w *Writer) putVector(pieces [][]byte) error {
-	if w.err == nil {
+	if w.putQueued() == nil {
 		n := 0
 		for _, p := range pieces {
 			n += len(p)
@@ -174,14 +176,24 @@ func (w *Writer) putVector(pieces [][]byte) error {
 	return w.err
 }
 
-// put writes b. The caller holds mu.
+// put writes what is queued and b. The caller holds mu.
 func (w *Writer) put(b []byte) error {
-	if w.err == nil {
+	if w.putQueued() == nil {
 		n, err := w.dst.Write(b)
 		if err == nil && n < len(b) {
 			err = io.ErrShortWrite
 		}
 		w.settle(n, err)
+	}
+	return w.err
+}
+
+// putQueued writes what is queued. The caller holds mu.
+func (w *Writer) putQueued() error {
+	if b := w.queued; len(b) > 0 {
+		w.queued = b[:0]
+		w.more.Store(false)
+		return w.put(b)
 	}
 	return w.err
 }
@@ -197,7 +209,7 @@ func (w *Writer) settle(n int, err error) {
 
 // Flush writes what is buffered and reports the first error so far.
 func (w *Writer) Flush() error {
-	if len(w.buf) == headerSize && !w.fail.Load() {
+	if len(w.buf) == headerSize && !w.fail.Load() && !w.more.Load() {
 		return nil
 	}
 	w.mu.Lock()
@@ -205,7 +217,7 @@ func (w *Writer) Flush() error {
 	b := w.buf
 	w.buf = w.buf[:headerSize]
 	if len(b) == headerSize {
-		return w.err
+		return w.putQueued()
 	}
 	if !w.mux {
 		return w.put(b[headerSize:])
@@ -216,6 +228,9 @@ func (w *Writer) Flush() error {
 
 // Buffered is the number of data bytes that wait for Flush.
 func (w *Writer) Buffered() int { return len(w.buf) - headerSize }
+
+// Waiting reports whether anything waits for Flush, data or queued messages.
+func (w *Writer) Waiting() bool { return len(w.buf) > headerSize || w.more.Load() }
 
 // Message sends one message at once, ahead of data that is still buffered. A
 // payload that the code does not allow is an error and nothing is sent; so is
@@ -233,6 +248,30 @@ func (w *Writer) Message(c Code, payload []byte) error {
 		return ErrRaw
 	}
 	return w.put(b)
+}
+
+// queueSize is how many bytes of messages may wait.
+const queueSize = 4 << 10
+
+// Queue is Message for what is in no hurry: it goes out with whatever is written
+// next, or when there is enough of it. The order of messages is kept.
+func (w *Writer) Queue(c Code, payload []byte) error {
+	if err := checkFrame(c, len(payload)); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.mux {
+		return ErrRaw
+	}
+	var header [headerSize]byte
+	putHeader(header[:], c, len(payload))
+	w.queued = append(append(w.queued, header[:]...), payload...)
+	if len(w.queued) >= queueSize {
+		return w.putQueued()
+	}
+	w.more.Store(true)
+	return w.err
 }
 
 // KeepAlive sends an empty data frame at once; on a raw stream it does
