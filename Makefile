@@ -18,10 +18,11 @@ FUZZ_SECONDS ?= 3
 FUZZ_BUDGET  ?= 60
 BENCH_FLAGS  ?=
 
-.PHONY: help build test peers lint cross fuzz race unit bench-live bench-rsync bench-inotify clean
+.PHONY: help build test peers lint cross fuzz race unit bench-live bench-rsync bench-inotify packages clean
 
 help:
 	@echo 'make build       the static binary, bin/lockstep'
+	@echo 'make packages    .deb and .rpm in dist, the same bytes from the same commit'
 	@echo 'make test        checks, fuzzing, race detector, all tests (installs what is missing, as root)'
 	@echo 'make unit        all tests, nothing else'
 	@echo 'make lint        gofmt, go vet, staticcheck'
@@ -74,5 +75,8 @@ bench-rsync:
 bench-inotify:
 	go run ./internal/proof/benchinotify $(BENCH_FLAGS)
 
+packages:
+	go run ./internal/release
+
 clean:
-	rm -rf bin
+	rm -rf bin dist

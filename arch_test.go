@@ -23,6 +23,7 @@ const module = "lockstep/"
 // below its own.
 var house = [][]string{
 	{"cmd/lockstep"},
+	{"internal/release"},
 	{"internal/proof", "internal/proof/benchlive", "internal/proof/benchrsync", "internal/proof/benchdaemon", "internal/proof/benchinotify"},
 	{"internal/proof/harness"},
 	{"internal/cli/lockstep", "internal/cli/rsync", "internal/cli/inotify"},

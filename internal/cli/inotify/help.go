@@ -10,17 +10,23 @@ import (
 // version is that of the inotify-tools whose behaviour this is.
 const version = "4.23.9.0 (lockstep)"
 
-// help prints what the options do, from the tables.
-func (s *settings) help(out io.Writer) {
-	name := filepath.Base(s.name)
-	fmt.Fprintf(out, "%s %s\n", name, version)
-	if s.stats {
-		fmt.Fprintln(out, "Count what happens to files and directories, and print a table at the end.")
-	} else {
-		fmt.Fprintln(out, "Wait for something to happen to files or directories.")
+// Documented is a line of --help.
+type Documented struct{ Label, Help string }
+
+// Options are those that --help of the program called name shows.
+func Options(name string) []Documented { return newSettings(name).documented() }
+
+// Events are the words that -e takes.
+func Events() (all []Documented) {
+	for _, e := range events {
+		if e.help != "" {
+			all = append(all, Documented{e.option, e.help})
+		}
 	}
-	fmt.Fprintf(out, "Usage: %s [ options ] file1 [ file2 ] [ file3 ] [ ... ]\n", name)
-	fmt.Fprintln(out, "Options:")
+	return all
+}
+
+func (s *settings) documented() (all []Documented) {
 	for _, o := range s.table() {
 		if o.help == "" {
 			continue
@@ -32,9 +38,25 @@ func (s *settings) help(out io.Writer) {
 		if o.arg != "" {
 			words += " <" + strings.ToLower(o.arg) + ">"
 		}
-		fmt.Fprintf(out, "\t%-28s %s\n", words, o.help)
+		all = append(all, Documented{words, o.help})
 	}
-	fmt.Fprintf(out, "\t%-28s %s\n", "@<path>", "with -r, do not go into this directory")
+	return append(all, Documented{"@<path>", "with -r, do not go into this directory"})
+}
+
+// help prints what the options do, from the tables.
+func (s *settings) help(out io.Writer) {
+	name := filepath.Base(s.name)
+	fmt.Fprintf(out, "%s %s\n", name, version)
+	if s.stats {
+		fmt.Fprintln(out, "Count what happens to files and directories, and print a table at the end.")
+	} else {
+		fmt.Fprintln(out, "Wait for something to happen to files or directories.")
+	}
+	fmt.Fprintf(out, "Usage: %s [ options ] file1 [ file2 ] [ file3 ] [ ... ]\n", name)
+	fmt.Fprintln(out, "Options:")
+	for _, o := range s.documented() {
+		fmt.Fprintf(out, "\t%-28s %s\n", o.Label, o.Help)
+	}
 	if !s.stats {
 		io.WriteString(out, "\nFormat:\n"+
 			"\t%w  the watched path as it was given    %f  the name in a watched directory\n"+
@@ -50,10 +72,8 @@ func (s *settings) help(out io.Writer) {
 			"\t2  -  no event within the time given with --timeout\n")
 	}
 	fmt.Fprint(out, "\nEvents:\n")
-	for _, e := range events {
-		if e.help != "" {
-			fmt.Fprintf(out, "\t%-15s %s\n", e.option, e.help)
-		}
+	for _, e := range Events() {
+		fmt.Fprintf(out, "\t%-15s %s\n", e.Label, e.Help)
 	}
 	fmt.Fprintf(out, "\nExamples:\n")
 	if s.stats {

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/syslog"
-	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -23,12 +21,7 @@ const (
 
 // Main is the program called name, as it was typed, and returns its exit code.
 func Main(name string, args []string, in io.Reader, out, errs io.Writer) int {
-	base := filepath.Base(name)
-	r := &run{
-		set: &settings{name: name, stats: strings.HasSuffix(base, "watch")},
-		in:  in, out: bufio.NewWriterSize(out, 64<<10), errs: errs,
-	}
-	r.set.fan = strings.HasPrefix(base, "fsnotify")
+	r := &run{set: newSettings(name), in: in, out: bufio.NewWriterSize(out, 64<<10), errs: errs}
 	code, err := r.main(args)
 	if code, err = r.flushed(code, err); err == nil {
 		return code

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +37,12 @@ type settings struct {
 	sortGiven bool
 	warnings  []string
 	operands  []string
+}
+
+// newSettings are the defaults of the program called name.
+func newSettings(name string) *settings {
+	base := filepath.Base(name)
+	return &settings{name: name, stats: strings.HasSuffix(base, "watch"), fan: strings.HasPrefix(base, "fsnotify")}
 }
 
 // errHelp ends parsing for --help.

@@ -4,8 +4,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/spf13/cobra"
-
 	"lockstep/internal/cli/eventline"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
@@ -94,9 +92,6 @@ func Conversions() map[string]string {
 
 // CatchSignals takes over the signals for good.
 func CatchSignals(onFirst, onState func()) { catchSignals(onFirst, onState) }
-
-// Root is the tree of commands, with its output thrown away.
-func Root() *cobra.Command { return (&app{console: newConsole(io.Discard, io.Discard)}).root() }
 
 // StartReporter starts a reporter for people; done prints what is left.
 func StartReporter(out, errs io.Writer) (l mirror.Listener, done func()) {

@@ -47,6 +47,9 @@ func (a *app) report(err error) int {
 	return code
 }
 
+// Root is the tree of commands, for manual pages: what is run prints nothing.
+func Root() *cobra.Command { return (&app{console: newConsole(io.Discard, io.Discard)}).root() }
+
 // root is the tree of commands.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{

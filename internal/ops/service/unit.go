@@ -19,6 +19,7 @@ type Setup struct {
 	User   bool     // for the service manager of an ordinary user
 	Reads  []string // sources, absolute
 	Writes []string // targets on this machine, absolute
+	Any    bool     // for a package: what it reads and writes is not known, nor that there is a configuration
 	Verify string   // when to compare everything (systemd.time(7)); "" = never
 	Rate   string   // what verify may read a second, as --bwlimit takes it; "" = no limit
 }
@@ -29,6 +30,16 @@ type Unit struct{ Name, Text string }
 // mark is the first line of every unit of ours: only what begins with it is
 // replaced or removed.
 const mark = "# Written by lockstep service install; lockstep service uninstall removes it.\n"
+
+// packaged is the first line of a unit that came with a package.
+const packaged = "# From the package; lockstep service install writes one to /etc/systemd that fits the configuration.\n"
+
+func (s Setup) mark() string {
+	if s.Any {
+		return packaged
+	}
+	return mark
+}
 
 // The units' names.
 const (
@@ -84,12 +95,15 @@ func (s Setup) Units() ([]Unit, error) {
 // main is the unit of lockstep run.
 func (s Setup) main() string {
 	var b strings.Builder
-	b.WriteString(mark + "[Unit]\nDescription=Keep directory trees in step\n")
+	b.WriteString(s.mark() + "[Unit]\nDescription=Keep directory trees in step\n")
 	if !s.User {
 		b.WriteString("Wants=network-online.target\nAfter=network-online.target local-fs.target remote-fs.target\n")
 	}
 	for _, p := range slices.Concat(s.Reads, s.Writes) {
 		b.WriteString("RequiresMountsFor=" + word(p) + "\n")
+	}
+	if s.Any {
+		b.WriteString("ConditionPathExists=" + word(s.Config) + "\n")
 	}
 	b.WriteString("StartLimitIntervalSec=0\n\n[Service]\nType=notify\nNotifyAccess=main\n")
 	fmt.Fprintf(&b, "ExecStart=%s run -c %s\nExecReload=%s reload -c %s\n", word(s.Binary), word(s.Config), word(s.Binary), word(s.Config))
@@ -112,6 +126,9 @@ func (s Setup) harden(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "CapabilityBoundingSet=%s\n", strings.Join(capabilities, " "))
 	b.WriteString("ProtectKernelModules=yes\nProtectKernelTunables=yes\nProtectControlGroups=yes\nProtectHostname=yes\nProtectClock=yes\n")
+	if s.Any {
+		return
+	}
 	all := slices.Concat(s.Reads, s.Writes)
 	if !lies(s.Writes, "/usr", "/boot", "/efi", "/etc") {
 		b.WriteString("ProtectSystem=full\n")
@@ -136,7 +153,7 @@ func lies(paths []string, dirs ...string) bool {
 
 func (s Setup) verify() string {
 	var b strings.Builder
-	b.WriteString(mark + "[Unit]\nDescription=Compare mirrored trees in full\nAfter=" + mainUnit + "\n\n[Service]\nType=oneshot\n")
+	b.WriteString(s.mark() + "[Unit]\nDescription=Compare mirrored trees in full\nAfter=" + mainUnit + "\n\n[Service]\nType=oneshot\n")
 	limit := ""
 	if s.Rate != "" {
 		limit = " --bwlimit " + word(s.Rate)
@@ -149,7 +166,7 @@ func (s Setup) verify() string {
 func (s Setup) timer() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s[Unit]\nDescription=Compare mirrored trees in full, regularly\n\n[Timer]\nOnCalendar=%s\nPersistent=yes\nRandomizedDelaySec=10min\n",
-		mark, strings.ReplaceAll(s.Verify, "%", "%%"))
+		s.mark(), strings.ReplaceAll(s.Verify, "%", "%%"))
 	s.install(&b, "timers.target", "timers.target")
 	return b.String()
 }
@@ -158,7 +175,7 @@ func (s Setup) timer() string {
 // and runs the programs of its configuration, so that little can be taken away.
 func (s Setup) rsyncd() string {
 	var b strings.Builder
-	b.WriteString(mark + "[Unit]\nDescription=Serve directories to rsync\nAfter=network.target local-fs.target remote-fs.target\nRequires=" + rsyncSocket +
+	b.WriteString(s.mark() + "[Unit]\nDescription=Serve directories to rsync\nAfter=network.target local-fs.target remote-fs.target\nRequires=" + rsyncSocket +
 		"\n\n[Service]\nType=exec\n")
 	fmt.Fprintf(&b, "ExecStart=%s rsync --daemon --no-detach --config=%s\n", word(s.Binary), word(s.Daemon))
 	b.WriteString("Restart=on-failure\nRestartSec=5\nLimitNOFILE=65536\nLockPersonality=yes\nRestrictRealtime=yes\nSystemCallArchitectures=native\n")

@@ -39,6 +39,8 @@ func TestUnitsFitTheConfiguration(t *testing.T) {
 		"a target in etc":     {service.Setup{Reads: []string{"/s"}, Writes: []string{"/etc/x"}}, []string{"ProtectHome"}, []string{"ProtectSystem"}},
 		"a source in tmp":     {service.Setup{Reads: []string{"/tmp/s"}}, []string{"ProtectHome"}, []string{"PrivateTmp"}},
 		"a target at the top": {service.Setup{Reads: []string{"/s"}, Writes: []string{"/"}}, nil, []string{"ProtectHome", "ProtectSystem", "PrivateTmp"}},
+		"a package's": {service.Setup{Any: true}, []string{"From the package", "ConditionPathExists=/etc/l.toml", "NoNewPrivileges=yes"},
+			[]string{"ProtectHome", "ProtectSystem", "PrivateTmp", "Written by"}},
 		"a user's":            {service.Setup{User: true, Reads: []string{"/s"}}, []string{"WantedBy=default.target", "NoNewPrivileges=yes"}, []string{"Protect", "Capability", "network-online"}},
 		"names with specials": {service.Setup{Reads: []string{`/a b/100%/$x"`}}, []string{`RequiresMountsFor="/a b/100%%/$$x\""`}, nil},
 	} {

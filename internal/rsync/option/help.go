@@ -9,19 +9,24 @@ import (
 // that rsync has, or those that it does not have.
 func OptionHelp(rows []*Option, own bool) string {
 	var b strings.Builder
-	line := func(label, text string) { fmt.Fprintf(&b, "%-24s %s\n", label, text) }
+	for _, l := range HelpLines(rows, own) {
+		fmt.Fprintf(&b, "%-24s %s\n", l.Label, l.Text)
+	}
+	return b.String()
+}
+
+// HelpLines are the lines of OptionHelp.
+func HelpLines(rows []*Option, own bool) (lines []HelpLine) {
 	for _, o := range rows {
 		if o.Own != own {
 			continue
 		}
 		if o.Help != "" {
-			line(o.label(), o.Help)
+			lines = append(lines, HelpLine{o.label(), o.Help})
 		}
-		for _, more := range o.More {
-			line(more.Label, more.Text)
-		}
+		lines = append(lines, o.More...)
 	}
-	return b.String()
+	return lines
 }
 
 // label is what stands in front of an option's help.
