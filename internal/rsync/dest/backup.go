@@ -181,6 +181,10 @@ func (d *Dest) backupParents(p tree.Path) error {
 	})
 }
 
+// nanosecondsFrom is the first protocol in which times have nanoseconds; before
+// it rsync has none for what it copies here either.
+const nanosecondsFrom = 31
+
 // likeOriginal gives o the attributes of another object, as far as options say
 // and as far as possible.
 func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
@@ -208,7 +212,11 @@ func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
 		}
 	}
 	if times {
-		_ = o.SetTimes(&m.Mtime, nil)
+		mtime := m.Mtime
+		if d.p.Protocol < nanosecondsFrom {
+			mtime.Nsec = 0
+		}
+		_ = o.SetTimes(&mtime, nil)
 	}
 	perm := m.Perm
 	if now, err := o.Stat(); err == nil && m.IsDir() && !d.opt.Perms {

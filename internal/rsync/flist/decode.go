@@ -46,6 +46,7 @@ type building struct {
 	files   []*File         // in transmission order
 	founded map[int32]state // of first names of linked files, by index
 	ioError int32
+	dropped bool // a name could not be converted
 }
 
 // NewDecoder is ready for the session's first list.
@@ -182,7 +183,7 @@ func (d *Decoder) finish() (*Received, error) {
 	if err := d.clean(order); err != nil {
 		return nil, fmt.Errorf("file list %d: %w", d.lists, err)
 	}
-	r := &Received{Number: d.lists, Start: b.start, Dir: b.dir, Files: order, Order: order, IOError: b.ioError, Xattrs: d.sets}
+	r := &Received{Number: d.lists, Start: b.start, Dir: b.dir, Files: order, Order: order, IOError: b.ioError, Dropped: b.dropped, Xattrs: d.sets}
 	if d.opts.Iconv {
 		r.Files = b.files
 	}

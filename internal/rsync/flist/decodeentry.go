@@ -219,6 +219,7 @@ func (d *Decoder) readTarget(f *File) {
 func (d *Decoder) drop(f *File, why string) {
 	f.Dup = true
 	d.list.ioError |= ioErrorGeneral
+	d.list.dropped = true
 	d.recv.Warn(wire.CodeErrorXfer, why)
 }
 

@@ -161,13 +161,24 @@ func (e *Encoder) LastXattrSet() int32 {
 	return 0
 }
 
+// ConvertError is about a name that the charset of the wire cannot have. It is an
+// ErrUnsendable.
+type ConvertError struct {
+	What string // "filename" or "symlink data for"
+	Err  error
+}
+
+func (e *ConvertError) Error() string { return fmt.Sprintf("%s: %v: %v", e.What, e.Err, ErrUnsendable) }
+
+func (e *ConvertError) Unwrap() []error { return []error{e.Err, ErrUnsendable} }
+
 // sendable checks what the decoder at the other end would call an attack.
 func (e *Encoder) sendable(ent *Entry) error {
 	e.scratch = appendName(e.scratch[:0], ent.Dir, ent.Name)
 	if e.opts.Convert != nil {
 		name, err := convertName(e.opts.Convert, e.scratch)
 		if err != nil {
-			return fmt.Errorf("name: %w: %w", err, ErrUnsendable)
+			return &ConvertError{"filename", err}
 		}
 		e.scratch = append(e.scratch[:0], name...)
 	}
@@ -193,7 +204,7 @@ func (e *Encoder) target(ent *Entry) (string, error) {
 	if e.opts.Convert != nil && e.opts.Compat&wire.SymlinkIconv != 0 {
 		converted, err := e.opts.Convert([]byte(target))
 		if err != nil {
-			return "", fmt.Errorf("symlink target: %w: %w", err, ErrUnsendable)
+			return "", &ConvertError{"symlink data for", err}
 		}
 		target = string(converted)
 	}

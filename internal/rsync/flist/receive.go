@@ -87,6 +87,7 @@ type Received struct {
 	Files, Order []*File
 
 	IOError int32 // what the sender confessed, and 1 for names that cannot be converted
+	Dropped bool  // there are such names; their places come before all others
 	Xattrs  *XattrSets
 }
 

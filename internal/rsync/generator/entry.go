@@ -145,7 +145,7 @@ func (g *run) decided(l *list, f *flist.File, have *dest.Found, statErr error, a
 		return false
 	}
 	if f.Gone {
-		g.gone(f, have, statErr)
+		g.gone(l, f, have, statErr)
 		return true
 	}
 	exists := statErr == nil && have.Kind != tree.Missing
@@ -215,11 +215,12 @@ func (g *run) difference(f *flist.File, have *dest.Found) string {
 }
 
 // gone removes what a missing argument stands for (--delete-missing-args).
-func (g *run) gone(f *flist.File, have *dest.Found, statErr error) {
+func (g *run) gone(l *list, f *flist.File, have *dest.Found, statErr error) {
 	p := g.d.Path(f)
 	if statErr != nil || have.Kind == tree.Missing || g.protected(p, have.Kind == tree.Dir) {
 		return
 	}
+	g.spoilParent(l, f)
 	g.remove(p, have.Meta, dest.Removal{Shallow: true})
 }
 

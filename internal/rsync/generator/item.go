@@ -57,6 +57,9 @@ func (g *run) header(f *flist.File, ndx int32, have *dest.Found, flags wire.Item
 // wire: below protocol 29. A client that itemises shows it as always, any other
 // end tells in text what was made.
 func (g *run) reportHere(f *flist.File, flags wire.Item, xname *string) {
+	if g.p.Batch != nil && g.opt.Itemize > 0 {
+		return // a batch file itemises transfers alone
+	}
 	if !g.p.Server && g.opt.Itemize > 0 {
 		if f.Meta.Kind == tree.Symlink && flags&wire.ItemTime != 0 {
 			flags |= wire.ItemTimeFail

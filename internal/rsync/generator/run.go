@@ -231,6 +231,9 @@ func (g *run) fetch() error {
 
 // pass goes through a list.
 func (g *run) pass(l *list) error {
+	if g.steps == 0 && (l.Dropped || len(l.Order) > 0 && !l.Order[0].Path.IsRoot()) {
+		g.d.Passed()
+	}
 	if err := g.enter(l); err != nil {
 		return err
 	}
@@ -248,9 +251,6 @@ func (g *run) pass(l *list) error {
 				g.show(f)
 			}
 			continue
-		}
-		if g.steps == 1 && !f.Path.IsRoot() {
-			g.d.Passed()
 		}
 		if err := g.entry(l, f, i); err != nil {
 			return err

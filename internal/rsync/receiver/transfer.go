@@ -28,10 +28,8 @@ func (m *run) transfer(e *echo) error {
 		return m.discard()
 	}
 	m.created(e)
-	if !e.redo {
-		m.result.Transferred++
-		m.result.TransferredSize += e.file.Meta.Size
-	}
+	m.result.Transferred++
+	m.result.TransferredSize += e.file.Meta.Size
 	opt := m.params.Opt
 	if opt.DryRun || m.params.Server && opt.OnlyWriteBatch != "" {
 		return m.pretend(e)

@@ -124,11 +124,9 @@ func (m *run) transfer(q *request, o *openList) error {
 	case !dry && m.appends() && !redo && q.load.size < o.fact(q.ndx).size:
 		return m.diminished(q, o)
 	}
-	if !redo {
-		o.MarkSent(q.ndx)
-		m.result.Transferred++
-		m.result.TransferredSize += o.fact(q.ndx).size
-	}
+	o.MarkSent(q.ndx)
+	m.result.Transferred++
+	m.result.TransferredSize += o.fact(q.ndx).size
 	if dry {
 		m.headerSize(q)
 		m.header(q)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -117,11 +118,13 @@ func (s *source) disguise(dir *walk.Dir, l *dirListing) {
 	l.remove(gone)
 }
 
-// alter applies --chmod and --copy-devices.
+// alter applies --chmod and --copy-devices. What a device holds may be new at any
+// time, and so is its time.
 func (s *source) alter(dir *walk.Dir, e *tree.Entry) {
 	if s.params.Opt.CopyDevices && e.Meta.Kind.IsDevice() {
 		e.Meta.Kind, e.Meta.Size = tree.File, deviceSize(dir, e.Name)
 		e.Meta.Major, e.Meta.Minor = 0, 0
+		e.Meta.Mtime.Sec = time.Now().Unix()
 	}
 	if s.params.Chmod != nil && e.Meta.Kind != tree.Symlink && e.Meta.Exists() {
 		e.Meta.Perm = uint16(s.params.Chmod.Apply(e.Meta.Mode()) & tree.PermMask)

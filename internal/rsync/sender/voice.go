@@ -93,11 +93,14 @@ func (v *voice) gone(what, name string) {
 // unlisted says why a path could not be listed, and gives the io_error bit for
 // it. name is how messages call the path.
 func (v *voice) unlisted(p tree.Path, name string, err error) int32 {
+	var unconverted *flist.ConvertError
 	switch {
 	case errors.Is(err, errNoReferent):
 		v.say(wire.CodeErrorXfer, "symlink has no referent: %s", v.quoted(name))
 	case errors.Is(err, flist.ErrUnsendable) && len(p) > tree.MaxPath:
 		v.say(wire.CodeErrorXfer, "filename overflows max-path len by %d: %s", len(p)-tree.MaxPath, string(p))
+	case errors.As(err, &unconverted):
+		v.say(wire.CodeErrorXfer, "[sender] cannot convert %s: %s (%v)", unconverted.What, string(p), unconverted.Err)
 	case errors.Is(err, flist.ErrUnsendable):
 		v.say(wire.CodeErrorXfer, "rsync: [sender] %s: %v", v.quoted(name), err)
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ELOOP):

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"syscall"
 	"unicode/utf8"
 
 	"lockstep/internal/rsync/option"
@@ -18,7 +19,7 @@ type charset struct {
 }
 
 // errCharset says that a name has characters that the other charset lacks.
-var errCharset = errors.New("invalid or unknown character for --iconv")
+var errCharset = errors.New(sentence(syscall.EILSEQ))
 
 // charsetAliases are further names, in their plain form.
 var charsetAliases = map[string]string{

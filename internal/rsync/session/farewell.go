@@ -108,6 +108,7 @@ func (e *end) drain(patience time.Duration) error {
 // words are the lines about an error, as rsync has them.
 func (e *end) words(err error) []string {
 	var link *linkError
+	var own *fatal
 	switch {
 	case errors.Is(err, ErrSignal), errors.Is(err, ErrUser1), errors.Is(err, context.Canceled):
 		return nil
@@ -123,6 +124,8 @@ func (e *end) words(err error) []string {
 			how = "write"
 		}
 		return []string{fmt.Sprintf("rsync: [%s] %s error: %s", e.role, how, reason(link.err))}
+	case errors.As(err, &own):
+		return strings.Split(own.text, "\n")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		got := int64(0)
 		if e.r != nil {

@@ -69,7 +69,7 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 		switch {
 		case err == nil:
 			code = server.verdict()
-		case ctx.Err() == nil: // else the client says so
+		case ctx.Err() == nil && !errors.Is(err, errClosed): // else the client says so
 			code = server.giveUp(err)
 		}
 	})

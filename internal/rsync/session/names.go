@@ -93,7 +93,10 @@ func (e *end) peerName() (string, error) {
 			}
 			return "", io.EOF
 		}
-		return e.charset.textFromWire(string(name)), nil
+		if e.opt.SecludedArgs { // else they are taken for this side's
+			return e.charset.textFromWire(string(name)), nil
+		}
+		return string(name), nil
 	}
 }
 
@@ -180,7 +183,10 @@ func (e *end) forward(f io.Reader) error {
 		}
 		if err == nil {
 			e.wanted.addLine(name)
-			io.WriteString(e.w, e.charset.textToWire(name))
+			if e.opt.SecludedArgs {
+				name = e.charset.textToWire(name)
+			}
+			io.WriteString(e.w, name)
 		}
 		e.w.Byte(0)
 		if err != nil || e.w.Err() != nil {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/option"
@@ -66,7 +67,12 @@ func (t *serverTalk) Text(code wire.Code, text string) {
 	aloud := t.opt.Stderr == 'a' && !t.framed || code != wire.CodeInfo && !t.framed
 	if t.w == nil || aloud {
 		if t.stderr != nil {
-			fmt.Fprintln(t.stderr, text)
+			// No client looks at these bytes before a terminal gets them.
+			set := output.ASCII
+			if t.opt.EightBit {
+				set = output.Bytes
+			}
+			fmt.Fprintf(t.stderr, "%s\n", output.Escape(nil, text, set))
 		}
 		return
 	}
@@ -78,7 +84,10 @@ func (t *serverTalk) Text(code wire.Code, text string) {
 			code = wire.CodeInfo
 		}
 	}
-	for text = t.charset.textToWire(text) + "\n"; text != ""; {
+	if t.charset != nil && !utf8.ValidString(text) { // else it has a name as it came
+		text = t.charset.textToWire(text)
+	}
+	for text += "\n"; text != ""; {
 		n := min(len(text), textPiece)
 		if n < len(text) {
 			if end := strings.LastIndexByte(text[:n], '\n'); end >= 0 {
