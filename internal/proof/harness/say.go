@@ -17,6 +17,7 @@ var variable = []struct {
 	{regexp.MustCompile(` at [-\w./]+\(\w+\) \[(\w+)=[^]]*\]`), ` at FILE(LINE) [$1=VERSION]`},
 	// What a program says of itself before and after the list of its options.
 	{regexp.MustCompile(`(?ms)^rsync  version .*?^Usage: `), "BANNER\nUsage: "},
+	{regexp.MustCompile(`\nOptions that rsync does not have;.*\n.*\n(?:--tls.*\n)*`), ``},
 	{regexp.MustCompile(`(?m)^(?:Please see the rsync|The manpages of rsync|See https://).*\n(?:and .*\n)?`), ``},
 	{regexp.MustCompile(`(sent|received) [\d,.KMG]+ bytes`), `$1 N bytes`},
 	{regexp.MustCompile(`\(\d+ bytes received so far\)`), `(N bytes received so far)`},
