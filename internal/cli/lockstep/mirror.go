@@ -28,6 +28,7 @@ type mirrorOptions struct {
 	maxDelete              int
 	rules                  []ruleWord
 	cvsExclude             bool
+	backups                target.Backups
 
 	shell, rsyncPath, passwordFile string
 	tls                            bool
@@ -126,6 +127,9 @@ func (o *mirrorOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.maxDelete, "max-delete", -1, "wait for an operator rather than remove more than `N` entries in one pass, or within ten seconds (default no limit)")
 	f.Lookup("max-delete").DefValue = "0" // the help text says it
 
+	f.StringVar(&o.backups.Dir, "backup-dir", "", "keep what is deleted at the top of the target, in `NAME` with the day behind it; behind rsync also what is replaced")
+	f.IntVar(&o.backups.Days, "backup-days", 30, "remove those directories after `N` days (0 = never)")
+
 	f.VarP(ruleFlag{&o.rules, "filter"}, "filter", "f", "add a filter rule, as rsync has them; the order of all filter options counts")
 	f.Var(ruleFlag{&o.rules, "include"}, "include", "don't exclude what matches")
 	f.Var(ruleFlag{&o.rules, "exclude"}, "exclude", "leave alone what matches, here and on targets")
@@ -171,7 +175,7 @@ func quotePercent(s string) string { return "'" + s + "'" }
 // config turns the words into what a mirror needs.
 func (o *mirrorOptions) config(source string, targets []string, stdin io.Reader) (mirror.Config, error) {
 	cfg := mirror.Config{
-		Source: source, Targets: targets, Once: o.once || o.dryRun, DryRun: o.dryRun, NoDelete: o.noDelete, MaxDelete: o.maxDelete,
+		Source: source, Targets: targets, Once: o.once || o.dryRun, DryRun: o.dryRun, NoDelete: o.noDelete, MaxDelete: o.maxDelete, Backups: o.backups,
 		PasswordFile: o.passwordFile, Shell: cmp.Or(o.shell, os.Getenv("RSYNC_RSH")), RsyncPath: o.rsyncPath,
 		TLS: o.tls, TLSFiles: o.tlsFiles,
 		Protocol: o.protocol, Compress: o.compress, BwLimit: o.bwLimit,
@@ -196,7 +200,7 @@ func (o *mirrorOptions) config(source string, targets []string, stdin io.Reader)
 	if cfg.Quiet, err = config.ParseWindows(o.quietHours); err != nil {
 		return cfg, fmt.Errorf("quiet-hours: %w", err)
 	}
-	cfg.Rules, err = compileRules(o.rules, o.cvsExclude, stdin)
+	cfg.Rules, err = compileRules(append(config.BackupRule(o.backups), o.rules...), o.cvsExclude, stdin)
 	return cfg, err
 }
 

@@ -29,6 +29,7 @@ type Config struct {
 	NoDelete  bool
 	MaxDelete int // most entries one pass or batch may remove; -1 = no limit
 	Rules     *filter.Rules
+	Backups   target.Backups // Rules must exclude its Pattern
 
 	PasswordFile  string
 	PasswordFiles map[string]string // by target; before PasswordFile
@@ -72,6 +73,8 @@ func (c *Config) Validate() error {
 		return errors.New("targets: none named")
 	case c.MaxDelete < -1:
 		return fmt.Errorf("max-delete: %d is below 0", c.MaxDelete)
+	case c.Backups.Validate() != nil:
+		return c.Backups.Validate()
 	case c.Protocol != 0 && (c.Protocol < 27 || c.Protocol > 32):
 		return fmt.Errorf("protocol: %d is not within 27 to 32", c.Protocol)
 	case c.MaxHold < 0:
@@ -101,7 +104,7 @@ func (c *Config) TargetOptions(name string) target.Options {
 	}
 	return target.Options{
 		Planned: planned,
-		Delete:  !c.NoDelete, MaxDelete: c.MaxDelete, DryRun: c.DryRun, Checksum: c.Checksum,
+		Delete:  !c.NoDelete, MaxDelete: c.MaxDelete, DryRun: c.DryRun, Backups: c.Backups, Checksum: c.Checksum,
 		HardLinks: c.HardLinks, ACLs: c.ACLs, Xattrs: c.Xattrs, NumericIDs: c.NumericIDs, Hold: !c.Once,
 		Compress: c.Compress, BwLimit: c.BwLimit, Shell: c.Shell, RsyncPath: c.RsyncPath,
 		Protocol: c.Protocol, PasswordFile: cmp.Or(c.PasswordFiles[name], c.PasswordFile), Rules: c.Rules,

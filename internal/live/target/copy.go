@@ -295,7 +295,12 @@ func (w *work) remove(p tree.Path) error {
 		return nil
 	}
 	w.touched(p.Parent())
-	n, err := w.dst.RemoveAll(p, w.scope.Pinned)
+	n, err := 0, error(nil)
+	if w.opts.Backups.on() {
+		n, err = w.shelve(p)
+	} else {
+		n, err = w.dst.RemoveAll(p, w.scope.Pinned)
+	}
 	w.mu.Lock()
 	w.report.Deleted += n
 	w.mu.Unlock()

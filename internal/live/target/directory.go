@@ -16,10 +16,11 @@ import (
 
 // Directory is a target on this machine.
 type Directory struct {
-	dir  string
-	src  Source
-	opts Options
-	pin  tree.Inode // of the target's root, once a full pass has begun
+	dir    string
+	src    Source
+	opts   Options
+	pin    tree.Inode // of the target's root, once a full pass has begun
+	purged string     // the day on which old backups were last looked for
 }
 
 // NewDirectory makes a target of the local directory that sp names. It is made
@@ -93,6 +94,9 @@ func (d *Directory) full(ctx context.Context, dry bool, progress func(Progress))
 	}
 	if err := w.tree(tree.Root, false); err != nil {
 		return Report{}, err
+	}
+	if !dry {
+		d.purge(w)
 	}
 	w.finishDirs()
 	return w.report, ctx.Err()

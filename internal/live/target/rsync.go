@@ -40,6 +40,8 @@ type Rsync struct {
 	noWindow  bool // does not take a modification window of nanoseconds
 	noRename  bool // does not take --link-dest or --hard-links
 	noSplit   bool // a full pass in parts has failed
+
+	purged string // the day on which old backups were last removed
 }
 
 // missingProtocol is the first that peers with --delete-missing-args speak.
@@ -106,6 +108,9 @@ func (r *Rsync) base() session.Options {
 		HardLinks: r.opts.HardLinks, ACLs: r.opts.ACLs, Xattrs: r.opts.Xattrs, NumericIDs: r.opts.NumericIDs,
 		Delete: r.opts.Delete, MaxDelete: -1, Names: r.names,
 	}
+	if b := r.opts.Backups; b.on() {
+		o.Backup, o.BackupDir = true, b.name(time.Now())
+	}
 	if kib, always := r.opts.BwLimit.Constant(); always {
 		o.BwLimit = kib
 	} else {
@@ -167,6 +172,9 @@ func (r *Rsync) full(ctx context.Context, dry bool, progress func(Progress)) (Re
 		err = run.pass(dry, &parts[0])
 	} else if err = run.inParts(ctx, parts); !lost(err) {
 		r.noSplit = err != nil // whatever it was, the next pass is a plain one
+	}
+	if err == nil && !dry {
+		run.purge(ctx)
 	}
 	return run.report, r.describe(err)
 }
@@ -321,6 +329,9 @@ func (r *Rsync) newRun(ctx context.Context, root *walk.Root) *run {
 func (r *Rsync) options(s step) session.Options {
 	o := r.base()
 	o.Recurse = s.recurses()
+	if !s.dir.IsRoot() {
+		o.Backup, o.BackupDir = false, "" // it would lie below that directory; nothing is replaced there
+	}
 	if s.linkDest != "" {
 		o.LinkDest = []string{s.linkDest}
 	}

@@ -78,6 +78,7 @@ type Options struct {
 	Delete     bool
 	MaxDelete  int // most entries a full pass may remove; -1 = no limit
 	DryRun     bool
+	Backups    Backups
 	Checksum   bool
 	HardLinks  bool
 	ACLs       bool

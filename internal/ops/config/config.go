@@ -27,6 +27,7 @@ import (
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/mirror"
+	"lockstep/internal/live/target"
 	"lockstep/internal/live/watch"
 	"lockstep/internal/rsync/secure"
 )
@@ -76,6 +77,9 @@ type Settings struct {
 	Delete    bool `toml:"delete" json:"delete" doc:"remove from targets what is not in the source"`
 	MaxDelete int  `toml:"max_delete" json:"max_delete" doc:"wait for an operator rather than remove more entries in one pass, or within ten seconds; -1 is no limit"`
 
+	BackupDir  string `toml:"backup_dir" json:"backup_dir" doc:"keep what is deleted at the top of the target, in a directory of this name with the day behind it, such as .deleted-2026-01-31; behind rsync also what is replaced; empty keeps nothing"`
+	BackupDays int    `toml:"backup_days" json:"backup_days" doc:"remove those directories after so many days; 0 is never"`
+
 	PasswordFile  string            `toml:"password_file" json:"password_file" doc:"the file with the password of rsync daemons, an absolute path"`
 	PasswordFiles map[string]string `toml:"password_files" json:"password_files" doc:"such a file for single targets: a table from a target as it stands in targets to a file"`
 	TLS           bool              `toml:"tls" json:"tls" doc:"speak TLS with all rsync daemons, as with rsyncs://"`
@@ -111,7 +115,7 @@ type Settings struct {
 
 // builtIn are the values of keys that are said nowhere.
 func builtIn() Settings {
-	return Settings{BwLimit: "", Delete: true, MaxDelete: -1, Watch: "auto",
+	return Settings{BwLimit: "", Delete: true, MaxDelete: -1, BackupDays: 30, Watch: "auto",
 		OnBatch: "", OnInStep: "", OnFailing: "", HookTimeout: Duration(30 * time.Second), HookRetries: 3,
 		PollInterval: Duration(5 * time.Second), MaxHold: Duration(time.Minute)}
 }
@@ -192,6 +196,7 @@ func (m *Mirror) Live() (mirror.Config, error) {
 	}
 	return mirror.Config{
 		Source: m.Source, Targets: m.Targets, NoDelete: !m.Delete, MaxDelete: m.MaxDelete, Rules: m.rules,
+		Backups:      target.Backups{Dir: m.BackupDir, Days: m.BackupDays},
 		PasswordFile: m.PasswordFile, PasswordFiles: m.PasswordFiles, Shell: m.Shell, RsyncPath: m.RsyncPath,
 		TLS: m.TLS, TLSFiles: secure.Client{CA: m.TLSCA, Cert: m.TLSCert, Key: m.TLSKey, Name: m.TLSName},
 		Protocol: m.Protocol, Compress: m.Compress, BwLimit: rates, Quiet: quiet, Checksum: m.Checksum, HardLinks: m.HardLinks,

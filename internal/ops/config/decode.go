@@ -15,6 +15,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/target"
 )
 
 // document is the shape of the file. Which keys a table really holds is in the
@@ -129,7 +130,7 @@ func isRuleList(key string) bool { return slices.Contains(ruleKeys, key) }
 
 // compile makes the mirror's rules and the digest of what they were read from.
 func (m *Mirror) compile(read func(string) ([]byte, error)) error {
-	var words []Rule
+	words := BackupRule(target.Backups{Dir: m.BackupDir, Days: m.BackupDays})
 	for i, list := range m.ruleLists() {
 		for _, value := range *list {
 			words = append(words, Rule{strings.ReplaceAll(ruleKeys[i], "_", "-"), value})

@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/target"
 )
 
 // maxRuleFile bounds a file of rules, in bytes: what is larger is no such file.
@@ -16,6 +17,15 @@ const maxRuleFile = 16 << 20
 // Rule is one filter option: filter, include, exclude, include-from or
 // exclude-from, with its value. Their order decides what they mean.
 type Rule struct{ Option, Value string }
+
+// BackupRule is the rule that leaves the backups alone, none if there are none.
+// It comes before all others.
+func BackupRule(b target.Backups) []Rule {
+	if b.Dir == "" {
+		return nil
+	}
+	return []Rule{{"exclude", b.Pattern()}}
+}
 
 // CompileRules turns filter options, in their order, into rules; nil if there
 // are none. read opens the files that they name.

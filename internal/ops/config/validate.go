@@ -181,6 +181,9 @@ func (m *Mirror) bounds() error {
 	if _, err := watch.ParseBackend(m.Watch); err != nil {
 		return fmt.Errorf("watch: %w", err)
 	}
+	if err := (target.Backups{Dir: m.BackupDir, Days: m.BackupDays}).Validate(); err != nil {
+		return errors.New(strings.ReplaceAll(err.Error(), "backup-d", "backup_d"))
+	}
 	if err := m.hooks(); err != nil {
 		return err
 	}

@@ -40,6 +40,7 @@ var optionRows = []struct {
 		IgnoreExisting: true, IgnoreErrors: true, Partial: true, IncRecurse: true}},
 	{"-rKOJWS --fsync --mkpath", session.Options{Recurse: true, KeepDirlinks: true, OmitDirTimes: true, OmitLinkTimes: true, WholeFile: true,
 		Sparse: true, Fsync: true, MkPath: true, IncRecurse: true}},
+	{"-r --backup --backup-dir=.deleted", session.Options{Recurse: true, Backup: true, BackupDir: ".deleted", IncRecurse: true}},
 	{"-r --timeout=30 --bwlimit=100", session.Options{Recurse: true, Timeout: 30, BwLimit: 100, IncRecurse: true}},
 	{"-r --modify-window=2", session.Options{Recurse: true, ModifyWindow: 2, IncRecurse: true}},
 	{"-ryy", session.Options{Recurse: true, Fuzzy: 2, IncRecurse: true}},

@@ -33,6 +33,11 @@ type Options struct {
 	DeleteWhen                                                 string
 	MaxDelete                                                  int
 
+	// Backup keeps what is deleted or replaced in BackupDir, relative to the
+	// destination.
+	Backup    bool
+	BackupDir string
+
 	// Where content may come from that does not cross the wire: LinkDest
 	// directories are relative to the destination; Fuzzy is 0, 1 or 2.
 	Fuzzy    int

@@ -23,6 +23,9 @@ func (o *Options) set(protocol int) *option.Set {
 	s.DeleteBefore, s.DeleteDuring = o.DeleteWhen == "before", o.DeleteWhen == "during"
 	s.DeleteDelay, s.DeleteAfter = o.DeleteWhen == "delay", o.DeleteWhen == "after"
 	s.Fuzzy, s.LinkDest = o.Fuzzy, o.LinkDest
+	if s.Backup, s.BackupDir = o.Backup, o.BackupDir; s.BackupDir != "" {
+		s.Suffix = ""
+	}
 	s.WholeFile, s.Sparse, s.Partial, s.Fsync, s.MkPath = boolInt(o.WholeFile), o.Sparse, o.Partial, o.Fsync, o.MkPath
 	s.TempDir = o.TempDir
 	s.KeepDirlinks, s.OmitDirTimes, s.OmitLinkTimes = o.KeepDirlinks, o.OmitDirTimes, o.OmitLinkTimes
