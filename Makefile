@@ -18,7 +18,7 @@ FUZZ_SECONDS ?= 3
 FUZZ_BUDGET  ?= 60
 BENCH_FLAGS  ?=
 
-.PHONY: help build test peers lint cross fuzz race unit bench-live bench-rsync bench-inotify packages clean
+.PHONY: help build test peers lint cross fuzz race unit bench-live bench-rsync bench-inotify packages bench-daemon clean
 
 help:
 	@echo 'make build       the static binary, bin/lockstep'
@@ -30,6 +30,7 @@ help:
 	@echo 'make bench-live  the mirror against lsyncd and inotifywait+rsync; BENCH_FLAGS are passed on'
 	@echo 'make bench-inotify the face of inotifywait against inotifywait, as root'
 	@echo 'make bench-rsync the rsync face against rsync; BENCH_FLAGS=-full for the large sizes'
+	@echo 'make bench-daemon  200 clients at once, with the daemons of rsync and lockstep'
 
 build:
 	go build -trimpath -ldflags '$(LDFLAGS)' -o bin/lockstep ./cmd/lockstep
@@ -77,6 +78,9 @@ bench-inotify:
 
 packages:
 	go run ./internal/release
+
+bench-daemon:
+	go run ./internal/proof/benchdaemon $(BENCH_FLAGS)
 
 clean:
 	rm -rf bin dist

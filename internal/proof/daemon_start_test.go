@@ -196,6 +196,34 @@ func TestTheDaemonTakesListeners(t *testing.T) {
 	check(t, daemon.Wait())
 }
 
+// One that the unit calls "tls" is for TLS.
+func TestTheDaemonTakesAListenerForTLS(t *testing.T) {
+	d := newOwnDaemon(t)
+	at := func(name string) string { return filepath.Join(d.dir, name) }
+	ca, err := harness.NewAuthority(at("ca.pem"))
+	check(t, err)
+	check(t, ca.Server(at("server.pem"), "server"))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(t, err)
+	defer l.Close()
+	file, err := l.(*net.TCPListener).File()
+	check(t, err)
+	inner := d.command("--no-detach", "--tls-cert="+at("server.pem"))
+	words := append([]string{"-c", `LISTEN_FDS=1 LISTEN_FDNAMES=tls LISTEN_PID=$$ exec "$@"`, "sh"}, inner.Args...)
+	daemon := exec.Command("sh", words...)
+	daemon.ExtraFiles = []*os.File{file}
+	check(t, daemon.Start())
+	binary, err := harness.Binary()
+	check(t, err)
+	out, err := exec.Command(binary, "rsync", "-a", "--tls-ca="+at("ca.pem"), "--password-file="+d.password, d.config,
+		fmt.Sprintf("rsyncs://liang@localhost:%d/web1/", l.Addr().(*net.TCPAddr).Port)).CombinedOutput()
+	if err != nil {
+		t.Errorf("%v: %s\n%s", err, out, d.log())
+	}
+	check(t, daemon.Process.Signal(syscall.SIGTERM))
+	check(t, daemon.Wait())
+}
+
 // A live mirror keeps a module of our own daemon in step.
 func TestAMirrorAndOurOwnDaemon(t *testing.T) {
 	d := newOwnDaemon(t)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/proof/harness"
 	"lockstep/internal/rsync/daemon/conf"
 )
 
@@ -121,15 +122,15 @@ func corners(t *testing.T) []*corner {
 	return all
 }
 
+// executable is our program, which is rsync if it is called so.
 func executable(t testing.TB) string {
 	t.Helper()
-	name, err := os.Executable()
+	name, err := harness.Binary()
 	must(t, err)
 	return name
 }
 
-// start starts a daemon as a process of its own: the real one, or this program
-// as ours.
+// start starts a daemon as a process of its own: the real one or ours.
 func (w *world) start(ours bool, words ...string) *exec.Cmd {
 	w.t.Helper()
 	program := rsync(w.t)

@@ -226,3 +226,15 @@ func TestHiddenDirectoriesCannotBeNamed(t *testing.T) {
 		t.Errorf("what is hidden was\n%s\nand is\n%s", before, after)
 	}
 }
+
+func FuzzGreeting(f *testing.F) {
+	for _, line := range []string{"@RSYNCD: 32.0 sha512 md5", "@RSYNCD: 29", "@RSYNCD: 99999999999.-1 x", "@RSYNCD: ", "HTTP/1.0"} {
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		g, err := daemon.ParseGreeting(line)
+		if p := g.Protocol(); err == nil && p != 0 && (p < 19 || p > 32) {
+			t.Errorf("%q settles protocol %d", line, p)
+		}
+	})
+}
