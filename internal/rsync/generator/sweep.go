@@ -37,8 +37,11 @@ func (g *run) sweepAll(l *list) {
 			g.debug(option.DebugDel, 1, "deleting in "+g.name(f))
 		}
 		have, err := g.d.Stat(f)
-		if err == nil && have.Kind == tree.Dir {
+		switch {
+		case err == nil && have.Kind == tree.Dir:
 			g.sweepOne(l, f, &have)
+		case f.Path.IsRoot() && g.d.Fresh() && !g.dry && g.swept(f):
+			g.barred() // says so even though there is nothing to delete
 		}
 	}
 }

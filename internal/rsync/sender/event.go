@@ -21,7 +21,7 @@ func (m *run) event(q *request, o *openList) *output.Event {
 			Kind: kind, Perm: f.perm, UID: f.uid, GID: f.gid, Size: f.size,
 			Mtime: tree.Time{Sec: f.mtime, Nsec: f.nsec},
 		},
-		HasXname: q.iflags&itemXname != 0,
+		HasXname: q.iflags&itemXname != 0, NoGroup: !m.params.Opt.Group,
 	}
 	if m.params.Protocol < itemFlagsMin {
 		e.Flags |= wire.ItemMissingDetails

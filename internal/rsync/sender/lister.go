@@ -151,7 +151,7 @@ func (l *lister) position() int32 { return int32(l.entries - l.before - 1) }
 // count adds one to what counts k.
 func count(c *output.Counts, k tree.Kind) {
 	switch {
-	case k == tree.File:
+	case k == tree.File, k == tree.Missing: // as rsync counts missing arguments
 		c.Reg++
 	case k == tree.Dir:
 		c.Dir++

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -180,7 +181,7 @@ func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*out
 			r.talk.Text(wire.CodeInfo, line)
 		}
 	}
-	code := max(e.verdict(), other)
+	code := cmp.Or(other, e.verdict())
 	if stats != nil && totalsLogged(code, e.sends(), r.Opt.Info[option.InfoStats] > 0) {
 		r.talk.Text(wire.CodeLog, stats.LogLine())
 	}
