@@ -246,3 +246,24 @@ func TestSyslogGetsFacilityAndTag(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+// --log-file-format takes the place of what the configuration says, and turns the
+// log of transfers on; an empty one turns it off.
+func TestTheFormatOfTheCommandLine(t *testing.T) {
+	t.Parallel()
+	rsync(t)
+	for _, r := range []struct{ config, format, want string }{
+		{"", "%o of %n in %m", "recv of new in mod\n-> 0\n"},
+		{"transfer logging = yes\nlog format = other\n", "%o of %n in %m", "recv of new in mod\n-> 0\n"},
+		{"transfer logging = yes\nlog format = %o of %n\n", "", "-> 1\n"},
+	} {
+		for _, ours := range []bool{false, true} {
+			w := build(t, stuff, owner()+r.config+"[mod]\npath = DIR/mod\nread only = no\n")
+			w.start(ours, "--log-file-format="+r.format)
+			got := w.run("rsync -a src/new URL/mod/; until grep -q 'total size' log; do sleep 0.01; done; sed 's/^[^]]*. //' log | grep 'of '")
+			if got != r.want {
+				t.Errorf("ours: %v, %q with %q: %s", ours, r.format, r.config, got)
+			}
+		}
+	}
+}
