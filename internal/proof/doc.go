@@ -16,6 +16,7 @@
 //	LOCKSTEP_CHURN_SEEDS  number of churn seeds, 21 by default (200 for a release)
 //	LOCKSTEP_CHURN_SEED   the first of them, 1 by default; "time" takes it from the clock
 //	LOCKSTEP_CHURN_STEPS  steps of each seed, 400 by default
+//	LOCKSTEP_SOAK         how long TestSoak works, 4s by default (20m for a release)
 //	LOCKSTEP_PROOF_HEAVY  not empty: whole Go source tree, 100,000 files, larger bursts
 //	LOCKSTEP_BINARY       a built lockstep to test instead of building one
 //	LOCKSTEP_RACE         not empty: build lockstep with the race detector

@@ -3,6 +3,7 @@ package proof_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"lockstep/internal/proof/harness"
@@ -220,4 +221,19 @@ func TestADirectoryThatCannotBeReadIsNotDeletedAtTheTarget(t *testing.T) {
 			stopMirror(t, m)
 		})
 	}
+}
+
+// The full pass after a directory was lost is told of like the first: as long
+// as it runs, and that it has ended.
+func TestTheEndOfALaterPassIsTold(t *testing.T) {
+	source, target := t.TempDir(), filepath.Join(t.TempDir(), "target")
+	write(t, filepath.Join(source, "file"), "text")
+	m := startMirror(t, source, target)
+	check(t, m.WaitInStep(soon, 1))
+	check(t, os.RemoveAll(target))
+	write(t, filepath.Join(source, "later"), "text")
+	check(t, harness.Poll(soon, "the target to be in step again", func() bool {
+		return strings.Count(m.Tail(50), "is in step:")+strings.Count(m.Tail(50), `"event":"in-step"`) >= 2
+	}))
+	converge(t, source, target, harness.Comparison{})
 }

@@ -35,6 +35,9 @@ func check(t *testing.T, err error) {
 // Two builds give the same bytes, and the .deb installs, starts as its unit
 // says, does its work, stops, and leaves nothing when it is removed.
 func TestPackages(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds packages")
+	}
 	t.Chdir("../..")
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
 	binary, err := harness.Binary()

@@ -43,7 +43,7 @@ type inStepRecord struct {
 	Failed  int     `json:"failed" doc:"paths that failed at the first try"`
 	Bytes   int64   `json:"bytes" doc:"bytes of content sent"`
 	Wire    int64   `json:"wire" doc:"bytes on the wire in both directions, 0 for a directory"`
-	Seconds float64 `json:"seconds" doc:"how long the first pass took"`
+	Seconds float64 `json:"seconds" doc:"how long the pass took"`
 	Backend string  `json:"backend,omitempty" doc:"how the source is watched; not with --once"`
 	Reason  string  `json:"reason,omitempty" doc:"why this backend"`
 }
@@ -181,7 +181,7 @@ type jsonEvent struct {
 var jsonEvents = append([]jsonEvent{
 	{"watching", "every directory of the source is watched", watchingRecord{}},
 	{"progress", "a first pass is running; at most every 5 s", progressRecord{}},
-	{"in-step", "a target's first pass is done and nothing is pending", inStepRecord{}},
+	{"in-step", "a target's full pass is done and nothing is pending", inStepRecord{}},
 	{"out-of-step", "with --once: a target's only pass is done and paths failed", inStepRecord{}},
 	{"dry-run", "with --dry-run: what a first pass would do", inStepRecord{}},
 	{"batch", "a target acknowledged changes; at most 10 lines a second, later ones sum up", batchRecord{}},

@@ -14,8 +14,8 @@ import (
 type Listener struct {
 	Watching   func(watch.Choice)                                              // every directory is armed
 	Notice     func(text, hint string)                                         // something the operator should know; hint is a command, or ""
-	Progress   func(target string, p target.Progress)                          // during a first pass
-	InStep     func(target string, r Pass)                                     // the first pass is done and nothing is pending
+	Progress   func(target string, p target.Progress)                          // during a full pass
+	InStep     func(target string, r Pass)                                     // a full pass is done and nothing is pending; again after each later one
 	AllInStep  func()                                                          // every target has everything, after one or more had not
 	Batch      func(target string, b BatchReport)                              // a batch was acknowledged
 	Failing    func(target string, err error, since time.Time, next time.Time) // next is zero when it will not be tried again

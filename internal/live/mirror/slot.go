@@ -335,6 +335,7 @@ func (m *Mirror) passed(s *slot, r result, now time.Time) {
 		m.set.Hold(p, s.fullAt, now)
 	}
 	s.full, s.repass = s.repass, false
+	s.told = false // it is told of each pass that it has ended
 	m.passFlushes(s, len(r.report.Writing) > 0, now)
 	s.changeState(Behind, now)
 	s.pass = Pass{
