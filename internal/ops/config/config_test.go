@@ -103,6 +103,7 @@ func TestMistakesAreNamed(t *testing.T) {
 		"no source":                     {"[mirror.a]\ntargets = ['/t']", "mirror.a: source: no directory named"},
 		"no targets":                    {"[mirror.a]\nsource = '/s'", "mirror.a: targets: none named"},
 		"a relative source":             {"[mirror.a]\nsource = 's'\ntargets = ['/t']", "source: s is not an absolute path"},
+		"a relative certificate":        {"[mirror.a]\n" + good + "tls_cert = 'x.pem'", "tls_cert: x.pem is not an absolute path"},
 		"a relative target":             {"[mirror.a]\nsource = '/s'\ntargets = ['t']", "targets: t is not an absolute path"},
 		"a target twice":                {"[mirror.a]\nsource = '/s'\ntargets = ['/t', '/t']", "named twice"},
 		"a target of two mirrors":       {"[mirror.a]\n" + good + "[mirror.b]\n" + good, "/t is a target of mirror.a too"},

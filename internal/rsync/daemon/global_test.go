@@ -64,17 +64,7 @@ func (w *world) alone(ours bool) *exec.Cmd {
 	}
 	cmd := exec.Command(program, "--daemon", "--no-detach", "--config="+filepath.Join(w.dir, "rsyncd.conf"))
 	cmd.Args[0] = "rsync"
-	must(w.t, cmd.Start())
-	ended := make(chan struct{})
-	go func() {
-		_ = cmd.Wait()
-		close(ended)
-	}()
-	w.t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-ended
-	})
-	if !w.answers(ended) {
+	if !w.answers(w.launch(cmd)) {
 		w.t.Fatalf("the daemon does not start:\n%s", w.read("log"))
 	}
 	return cmd
@@ -138,10 +128,9 @@ func backlogOf(t *testing.T, ours bool) {
 	cmd := w.start(ours)
 	eventually(t, "the first connection is gone", func() bool { return strings.HasSuffix(w.speak("@RSYNCD: 31.0\n#list\n"), "EXIT\n") })
 	must(t, cmd.Process.Signal(syscall.SIGSTOP))
-	defer func() { _ = cmd.Process.Signal(syscall.SIGCONT) }()
 	connected := 0
 	for ; connected < 4*backlog; connected++ {
-		c, err := net.DialTimeout("tcp", w.address(), 500*time.Millisecond)
+		c, err := net.DialTimeout("tcp", w.address(), time.Second)
 		if err != nil {
 			break
 		}

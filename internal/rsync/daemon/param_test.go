@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -142,22 +143,44 @@ func (w *world) start(ours bool, words ...string) *exec.Cmd {
 		cmd := exec.Command(program, append([]string{"--daemon", "--no-detach", "--config=" + filepath.Join(w.dir, "rsyncd.conf"),
 			"--address=127.0.0.1", fmt.Sprint("--port=", w.port)}, words...)...)
 		cmd.Args[0] = "rsync"
-		must(w.t, cmd.Start())
-		ended := make(chan struct{})
-		go func() {
-			_ = cmd.Wait()
-			close(ended)
-		}()
-		w.t.Cleanup(func() {
-			_ = cmd.Process.Kill()
-			<-ended
-		})
-		if w.answers(ended) {
+		if w.answers(w.launch(cmd)) {
 			return cmd
 		}
 	}
 	w.t.Fatalf("the daemon does not start:\n%s", w.read("log"))
 	return nil
+}
+
+// launch starts a daemon that ends with the test, with all its processes.
+func (w *world) launch(cmd *exec.Cmd) (ended <-chan struct{}) {
+	w.t.Helper()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	must(w.t, cmd.Start())
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(done)
+	}()
+	w.t.Cleanup(func() {
+		group := -cmd.Process.Pid
+		_ = syscall.Kill(group, syscall.SIGKILL)
+		<-done
+		eventually(w.t, "the daemon's processes are gone", func() bool { return !running(-group) })
+	})
+	return done
+}
+
+// running reports whether a group of processes has one that has not ended.
+func running(group int) bool {
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, name := range files {
+		data, _ := os.ReadFile(name)
+		_, after, _ := strings.Cut(string(data), ") ")
+		if f := strings.Fields(after); len(f) > 2 && f[0] != "Z" && f[2] == fmt.Sprint(group) {
+			return true
+		}
+	}
+	return false
 }
 
 // try runs what shows a parameter.
