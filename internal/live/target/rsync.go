@@ -350,6 +350,12 @@ func (r *Rsync) options(s step) session.Options {
 
 // step carries out one step of a batch.
 func (r *run) step(s step) error {
+	if r.opts.MaxDelete >= 0 {
+		s.list = slices.Clone(s.list)
+		for i := range s.list { // what goes after counted has looked is not counted
+			s.list[i].Alone = true
+		}
+	}
 	job := sender.Job{Dir: s.dir, Whole: s.whole, List: s.list, Scope: r.src.scope()}
 	err := r.session(r.options(s), job, s.content && s.dir.IsRoot() && !s.recurses() && !s.linked)
 	var se *session.Error

@@ -121,6 +121,27 @@ func TestMissingPathsWithoutDeleteMissingAreReported(t *testing.T) {
 	}
 }
 
+// TestWhatStandsAboveDoesNotGoAlong lists paths alone whose directory is gone.
+func TestWhatStandsAboveDoesNotGoAlong(t *testing.T) {
+	src, dest := mirrored(t, 32)
+	src.remove("many/b01")
+	src.remove("dir-b/f")
+	p := startPeer(t, dest, peerOptions{protocol: 32, letters: "logDtpR", args: []string{"--delete-missing-args", "--force"}})
+	failed := map[tree.Path]error{}
+	p.send(sender.Job{Root: src.open(), List: []sender.Item{{Path: "many/b01/file", Alone: true}, {Path: "dir-b/f", Alone: true}},
+		OnError: func(p tree.Path, err error) { failed[p] = err }})
+	p.exits(0)
+	if len(failed) != 1 || !errors.Is(failed["many/b01/file"], sender.ErrChanged) {
+		t.Errorf("errors %v", failed)
+	}
+	if _, err := os.Lstat(filepath.Join(dest, "many/b01")); err != nil {
+		t.Errorf("the directory went along: %v", err)
+	}
+	if _, err := os.Lstat(filepath.Join(dest, "dir-b/f")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the path itself did not go: %v", err)
+	}
+}
+
 func TestBelowASymlinkTheSymlinkIsSent(t *testing.T) {
 	src, dest := mirrored(t, 32)
 	src.remove("dir/sub")

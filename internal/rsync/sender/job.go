@@ -98,6 +98,11 @@ type Item struct {
 	// hears ErrChanged.
 	NoDir bool
 
+	// Alone says that what stands above this path is not to go with it: if a
+	// directory on the way is gone, or is one no more, nothing is listed, and
+	// OnError hears ErrChanged.
+	Alone bool
+
 	// From is another name that the peer has for this file, as it was before
 	// it was renamed: both are listed as names of one file, so that a peer
 	// whose old file is the same links it instead of fetching it. It needs a
