@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 )
 
 // identity is who files are read and written as.
@@ -43,7 +44,7 @@ func assume(who, role string) error {
 		{"setuid", func() error { return syscall.Setuid(id.uid) }},
 	} {
 		if err := step.do(); err != nil {
-			return fail("rsync: [%s] %s failed: %s", role, step.name, strerror(err))
+			return fail("rsync: [%s] %s failed: %s", role, step.name, output.Strerror(err))
 		}
 	}
 	return nil

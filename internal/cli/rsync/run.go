@@ -219,18 +219,8 @@ func (c *Command) openLog(set *option.Set) (*output.Log, io.Closer) {
 	file, err := operator.Open(set.LogFile, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_APPEND, 0o666)
 	if err != nil {
 		fmt.Fprintf(c.Err, "rsync: [%s] failed to open log-file %s: %s\nIgnoring \"log file\" setting.\n", roleOf(set),
-			output.Escape(nil, set.LogFile, charset(c.Getenv)), strerror(err))
+			output.Escape(nil, set.LogFile, charset(c.Getenv)), output.Strerror(err))
 		return nil, nil
 	}
 	return output.NewLog(file, os.Getpid(), nil), file
-}
-
-// strerror is a system error in the words of the C library, with its number.
-func strerror(err error) string {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return err.Error()
-	}
-	text := errno.Error()
-	return fmt.Sprintf("%s%s (%d)", strings.ToUpper(text[:1]), text[1:], int(errno))
 }

@@ -12,11 +12,11 @@ import (
 // protocol is the newest that we speak.
 const protocol = 32
 
-// What stands where rsync tells its authors and its terms.
+// What stands where rsync tells its authors and its terms. There are no terms to
+// tell.
 const (
 	copyright = "By the authors of lockstep; an implementation of its own, not derived from rsync."
 	url       = "https://rsync.samba.org/"
-	license   = "not stated"
 	caveat    = "lockstep comes with ABSOLUTELY NO WARRANTY"
 )
 
@@ -168,6 +168,6 @@ func versionJSON() string {
 	list("checksum_list", checksum.Names()+" none")
 	list("compress_list", compress.Names()+" none")
 	list("daemon_auth_list", authDigests)
-	fmt.Fprintf(&b, "  \"license\": %q,\n  \"caveat\": %q\n}\n", license, caveat)
+	fmt.Fprintf(&b, "  \"caveat\": %q\n}\n", caveat)
 	return b.String()
 }

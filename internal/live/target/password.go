@@ -5,15 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
 	"syscall"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/session"
 )
-
-// maxPassword bounds what is read of a password file.
-const maxPassword = 4096
 
 // stdinPassword is what standard input began with: it can be read only once.
 var stdinPassword = sync.OnceValues(func() (string, error) { return firstLine(os.Stdin) })
@@ -75,16 +72,11 @@ func judgePasswordFile(name string, perm os.FileMode, owner uint32, root bool) e
 	return nil
 }
 
-// firstLine is the first line that is not empty, up to a CR or a NUL byte, as
-// rsync 3.5.0 reads it.
+// firstLine is the password that a file has.
 func firstLine(r io.Reader) (string, error) {
-	data, err := io.ReadAll(io.LimitReader(r, maxPassword))
+	line, err := session.ReadPassword(r)
 	if err != nil {
 		return "", fmt.Errorf("password file: %w", err)
-	}
-	line := strings.TrimLeft(string(data), "\r\n")
-	if i := strings.IndexAny(line, "\r\n\x00"); i >= 0 {
-		line = line[:i]
 	}
 	if line == "" {
 		return "", errors.New("password file: there is no password in it")

@@ -7,7 +7,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -124,14 +123,4 @@ func allow(set int, name string, rights uint64) error {
 		return fmt.Errorf("landlock: rule for %q: %w", name, errno)
 	}
 	return nil
-}
-
-// strerror is a system error as rsync prints it.
-func strerror(err error) string {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return err.Error()
-	}
-	text := errno.Error()
-	return fmt.Sprintf("%s%s (%d)", strings.ToUpper(text[:1]), text[1:], int(errno))
 }

@@ -15,6 +15,7 @@ import (
 	"syscall"
 	"time"
 
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/session"
 )
 
@@ -323,10 +324,10 @@ func (w *worker) become() (told string, err error) {
 			continue
 		}
 		if err := syscall.Chroot(root); err != nil {
-			return "chroot failed", fmt.Errorf("rsync: [Receiver] chroot(%q) failed: %s", root, strerror(err))
+			return "chroot failed", fmt.Errorf("rsync: [Receiver] chroot(%q) failed: %s", root, output.Strerror(err))
 		}
 		if err := os.Chdir("/"); err != nil {
-			return "chdir failed", fmt.Errorf("rsync: [Receiver] chdir / failed: %s", strerror(err))
+			return "chdir failed", fmt.Errorf("rsync: [Receiver] chdir / failed: %s", output.Strerror(err))
 		}
 	}
 	if id := m.Identity; id != nil {
@@ -335,7 +336,7 @@ func (w *worker) become() (told string, err error) {
 		}
 	}
 	if err := m.opens(); err != nil {
-		return "chdir failed", fmt.Errorf("rsync: [Receiver] chdir %s failed: %s", m.Dir, strerror(err))
+		return "chdir failed", fmt.Errorf("rsync: [Receiver] chdir %s failed: %s", m.Dir, output.Strerror(err))
 	}
 	if why := m.unsafe(); why != "" {
 		return "daemon security issue -- contact admin", errors.New(why)
@@ -347,15 +348,15 @@ func (w *worker) become() (told string, err error) {
 func (id *Identity) assume() (told string, err error) {
 	if len(id.GIDs) > 0 {
 		if err := syscall.Setgroups(id.GIDs); err != nil {
-			return "setgroups failed", fmt.Errorf("rsync: [Receiver] setgroups failed: %s", strerror(err))
+			return "setgroups failed", fmt.Errorf("rsync: [Receiver] setgroups failed: %s", output.Strerror(err))
 		}
 		if err := syscall.Setresgid(id.GIDs[0], id.GIDs[0], id.GIDs[0]); err != nil {
-			return "setgid failed", fmt.Errorf("rsync: [Receiver] setgid %d failed: %s", id.GIDs[0], strerror(err))
+			return "setgid failed", fmt.Errorf("rsync: [Receiver] setgid %d failed: %s", id.GIDs[0], output.Strerror(err))
 		}
 	}
 	if id.UID >= 0 {
 		if err := syscall.Setresuid(id.UID, id.UID, id.UID); err != nil {
-			return "setuid failed", fmt.Errorf("rsync: [Receiver] setuid %d failed: %s", id.UID, strerror(err))
+			return "setuid failed", fmt.Errorf("rsync: [Receiver] setuid %d failed: %s", id.UID, output.Strerror(err))
 		}
 	}
 	return "", nil

@@ -9,6 +9,7 @@ import (
 	"lockstep/internal/fs/apply"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -38,7 +39,7 @@ func (e *Error) ExitCode() int { return e.Code }
 
 // message is a line about a failed system call in rsync's form.
 func message(role, text string, err error) string {
-	return fmt.Sprintf("rsync: [%s] %s: %s", role, text, strerror(err))
+	return fmt.Sprintf("rsync: [%s] %s: %s", role, text, output.Strerror(err))
 }
 
 // refusal says, on a line of its own, that err is the refusal of a symlink.
@@ -46,16 +47,6 @@ func (d *Dest) refusal(err error) {
 	if refused := new(walk.UntrustedLink); errors.As(err, refused) {
 		d.say(wire.CodeError, "%s", refused.Error())
 	}
-}
-
-// strerror is the text of the C library for a system error, with its number.
-func strerror(err error) string {
-	no := errnoOf(err)
-	if no == 0 { // our own
-		return err.Error()
-	}
-	text := no.Error()
-	return fmt.Sprintf("%s%s (%d)", strings.ToUpper(text[:1]), text[1:], int(no))
 }
 
 // errnoOf is the system error behind err, 0 if there is none.

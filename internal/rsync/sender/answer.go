@@ -9,6 +9,7 @@ import (
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -178,7 +179,7 @@ func (m *run) unsent(name string, err error) {
 	case errors.Is(err, ErrChanged): // the name belongs to another file now
 		m.voice.gone("file", name)
 	case !errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ELOOP):
-		m.voice.say(wire.CodeErrorXfer, "rsync: [sender] send_files failed to open %s: %s", m.voice.quoted(name), strerror(err))
+		m.voice.say(wire.CodeErrorXfer, "rsync: [sender] send_files failed to open %s: %s", m.voice.quoted(name), output.Strerror(err))
 	case m.params.Daemon && m.params.Protocol < 28:
 		m.voice.say(wire.CodeErrorXfer, "file has vanished: %s", m.voice.quoted(name))
 	default:

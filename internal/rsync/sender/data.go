@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/rsync/delta"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -52,7 +53,7 @@ func (m *run) unread(q *request, o *openList, source *delta.SourceError) {
 	}
 	m.ioError |= IOErrorGeneral
 	name := m.voice.quoted(m.lists.src.origins[o.fact(q.ndx).origin].full(path))
-	m.voice.say(wire.CodeErrorXfer, "rsync: [sender] read errors mapping %s: %s", name, strerror(shrunk(source.Err)))
+	m.voice.say(wire.CodeErrorXfer, "rsync: [sender] read errors mapping %s: %s", name, output.Strerror(shrunk(source.Err)))
 }
 
 // shrunk makes a system error of a file that ended too early.

@@ -9,6 +9,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -36,7 +37,7 @@ func (m *run) remove(q *request) error {
 	case errors.Is(err, errSameFile):
 		m.voice.say(wire.CodeErrorXfer, "ERROR: Skipping sender remove of destination file: %s", shown(path))
 	case errors.Is(err, errNoWay):
-		m.voice.say(wire.CodeErrorXfer, "rsync: [sender] sender failed to secure-open-parent %s: %s", shown(path), strerror(err))
+		m.voice.say(wire.CodeErrorXfer, "rsync: [sender] sender failed to secure-open-parent %s: %s", shown(path), output.Strerror(err))
 	default:
 		m.voice.trouble("sender failed to remove", name, err)
 	}

@@ -67,22 +67,12 @@ func (v *voice) trouble(op, name string, err error) {
 }
 
 func (v *voice) failure(op, name string, err error) string {
-	return fmt.Sprintf("rsync: [sender] %s %s failed: %s", op, v.quoted(name), strerror(err))
-}
-
-// strerror is a system error in the words of the C library, with its number.
-func strerror(err error) string {
-	var errno syscall.Errno
-	if !errors.As(err, &errno) {
-		return err.Error()
-	}
-	text := errno.Error()
-	return fmt.Sprintf("%s%s (%d)", strings.ToUpper(text[:1]), text[1:], int(errno))
+	return fmt.Sprintf("rsync: [sender] %s %s failed: %s", op, v.quoted(name), output.Strerror(err))
 }
 
 // unstattable says that nothing can be known of a name in a directory.
 func (v *voice) unstattable(name string, err error) {
-	v.say(wire.CodeErrorXfer, "rsync: [sender] readlink_stat(%s) failed: %s", v.quoted(name), strerror(err))
+	v.say(wire.CodeErrorXfer, "rsync: [sender] readlink_stat(%s) failed: %s", v.quoted(name), output.Strerror(err))
 }
 
 // gone says that something vanished before it was sent.

@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -124,7 +125,7 @@ func batchName(s *option.Set) string {
 func (r *errand) createFile(name string, mode uint32) (*os.File, error) {
 	f, err := walk.Operator{Insecure: r.Opt.InsecureLinks}.Open(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
-		return nil, fatalf(ExitSelect, "%srsync: [%s] Batch file \"%s\" open error: %s", untrusted(err), r.role, absolute(name), reason(err))
+		return nil, fatalf(ExitSelect, "%srsync: [%s] Batch file \"%s\" open error: %s", untrusted(err), r.role, absolute(name), output.Strerror(err))
 	}
 	return f, nil
 }
@@ -177,7 +178,7 @@ func (b *batchWriter) close() error {
 		}
 	}
 	if err != nil {
-		return fatalf(ExitFile, "rsync: batch file \"%s\" write error: %s", absolute(b.file.Name()), reason(err))
+		return fatalf(ExitFile, "rsync: batch file \"%s\" write error: %s", absolute(b.file.Name()), output.Strerror(err))
 	}
 	return nil
 }

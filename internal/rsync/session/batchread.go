@@ -46,7 +46,7 @@ func (r *errand) openBatch() (io.ReadCloser, error) {
 	}
 	f, err := walk.Operator{Insecure: r.Opt.InsecureLinks}.Open(name, os.O_RDONLY, 0)
 	if err != nil {
-		return nil, fatalf(ExitFile, "%srsync: [%s] Batch file \"%s\" open error: %s", untrusted(err), r.role, absolute(name), reason(err))
+		return nil, fatalf(ExitFile, "%srsync: [%s] Batch file \"%s\" open error: %s", untrusted(err), r.role, absolute(name), output.Strerror(err))
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() && info.Mode().Type() != os.ModeNamedPipe {

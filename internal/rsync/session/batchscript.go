@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"lockstep/internal/rsync/output"
 )
 
 // writeScript writes the command that replays a batch: the one that made it,
@@ -42,7 +44,7 @@ func (r *errand) writeScript(b *batchWriter, protocol int) error {
 	}
 	s.WriteString("\n")
 	if _, err := b.script.WriteString(s.String()); err != nil {
-		return fatalf(ExitFile, "rsync: batch file \"%s\" write error: %s", absolute(b.script.Name()), reason(err))
+		return fatalf(ExitFile, "rsync: batch file \"%s\" write error: %s", absolute(b.script.Name()), output.Strerror(err))
 	}
 	return nil
 }

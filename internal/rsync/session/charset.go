@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 )
 
 // charset turns names of this side into those on the wire, which are UTF-8, and
@@ -19,7 +20,7 @@ type charset struct {
 }
 
 // errCharset says that a name has characters that the other charset lacks.
-var errCharset = errors.New(sentence(syscall.EILSEQ))
+var errCharset = errors.New(output.Sentence(syscall.EILSEQ))
 
 // charsetAliases are further names, in their plain form.
 var charsetAliases = map[string]string{

@@ -308,7 +308,7 @@ func (r *errand) unconnected(ctx context.Context, ep *Endpoint, err error) error
 	var spawn *spawnError
 	if errors.As(err, &spawn) {
 		code = ExitIPC
-		err = fatalf(code, "rsync: [%s] Failed to exec %s: %s", r.role, spawn.program, reason(spawn.err))
+		err = fatalf(code, "rsync: [%s] Failed to exec %s: %s", r.role, spawn.program, output.Strerror(spawn.err))
 	}
 	for _, line := range r.connectWords(ep, err) {
 		r.talk.Text(wire.CodeError, line)

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/secure"
 )
 
@@ -206,7 +207,7 @@ func connectWords(ep *Endpoint, role string, err error) string {
 		return fmt.Sprintf("rsync: getaddrinfo: %s %s: Name or service not known", host, port)
 	case errors.As(err, &op) && op.Addr != nil:
 		address, _, _ := net.SplitHostPort(op.Addr.String())
-		return fmt.Sprintf("rsync: [%s] failed to connect to %s (%s): %s", role, host, address, reason(err))
+		return fmt.Sprintf("rsync: [%s] failed to connect to %s (%s): %s", role, host, address, output.Strerror(err))
 	}
 	return err.Error()
 }

@@ -123,7 +123,7 @@ func (e *end) words(err error) []string {
 		if e.w != nil && e.w.Err() != nil {
 			how = "write"
 		}
-		return []string{fmt.Sprintf("rsync: [%s] %s error: %s", e.role, how, reason(link.err))}
+		return []string{fmt.Sprintf("rsync: [%s] %s error: %s", e.role, how, output.Strerror(link.err))}
 	case errors.As(err, &own):
 		return strings.Split(own.text, "\n")
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

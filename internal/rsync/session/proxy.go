@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"strings"
+
+	"lockstep/internal/rsync/output"
 )
 
 // proxy is an HTTP proxy that passes connections on (rsync-session 1.3).
@@ -76,7 +78,7 @@ func proxyLine(r io.Reader) (string, error) {
 	b := make([]byte, 1)
 	for {
 		if _, err := io.ReadFull(r, b); err != nil {
-			return "", fatalf(ExitSocket, "failed to read from proxy: %s", reason(err))
+			return "", fatalf(ExitSocket, "failed to read from proxy: %s", output.Strerror(err))
 		}
 		if b[0] == '\n' {
 			return strings.TrimSuffix(string(line), "\r"), nil

@@ -11,6 +11,7 @@ import (
 
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/secure"
 	"lockstep/internal/rsync/wire"
 )
@@ -90,7 +91,7 @@ func (r *errand) daemon(ep *Endpoint) error {
 func (r *errand) readEarly() ([]byte, error) {
 	f, err := r.op.open(r.Opt.EarlyInput)
 	if err != nil {
-		return nil, fatalf(ExitSyntax, "%srsync: [%s] failed to open early-input file %s: %s", untrusted(err), r.role, r.Opt.EarlyInput, reason(err))
+		return nil, fatalf(ExitSyntax, "%srsync: [%s] failed to open early-input file %s: %s", untrusted(err), r.role, r.Opt.EarlyInput, output.Strerror(err))
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxEarlyInput+1))
@@ -124,7 +125,7 @@ func (r *errand) filePassword(name string) (string, error) {
 	if name != "-" {
 		f, err := (walk.Operator{Insecure: r.Opt.InsecureLinks}).Open(name, os.O_RDONLY, 0)
 		if err != nil {
-			return "", fatalf(ExitSyntax, "%srsync: [%s] could not open password file %s: %s", untrusted(err), r.role, name, reason(err))
+			return "", fatalf(ExitSyntax, "%srsync: [%s] could not open password file %s: %s", untrusted(err), r.role, name, output.Strerror(err))
 		}
 		defer f.Close()
 		if err := judgePassword(f); err != nil {
@@ -135,16 +136,23 @@ func (r *errand) filePassword(name string) (string, error) {
 	if from == nil {
 		from = strings.NewReader("")
 	}
-	data, err := io.ReadAll(io.LimitReader(from, maxPassword))
+	line, err := ReadPassword(from)
+	if err == nil && line == "" {
+		err = fatalf(ExitSyntax, "ERROR: failed to read a password from %s", name)
+	}
+	return line, err
+}
+
+// ReadPassword reads the first line that is not empty, up to a CR, an LF or a
+// NUL byte; "" if there is none.
+func ReadPassword(r io.Reader) (string, error) {
+	data, err := io.ReadAll(io.LimitReader(r, maxPassword))
 	if err != nil {
 		return "", err
 	}
 	line := strings.TrimLeft(string(data), "\r\n")
 	if i := strings.IndexAny(line, "\r\n\x00"); i >= 0 {
 		line = line[:i]
-	}
-	if line == "" {
-		return "", fatalf(ExitSyntax, "ERROR: failed to read a password from %s", name)
 	}
 	return line, nil
 }
@@ -170,7 +178,7 @@ func judgePassword(f *os.File) error {
 func plainReason(err error) string {
 	var errno syscall.Errno
 	if errors.As(err, &errno) {
-		return sentence(errno)
+		return output.Sentence(errno)
 	}
 	return fmt.Sprint(err)
 }

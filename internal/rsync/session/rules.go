@@ -8,12 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -122,7 +122,7 @@ func ruleError(err error, f option.Filter) error {
 		if f.Kind == option.FilterRule {
 			name = strings.Trim(path.Path, `"`)
 		}
-		return &fatal{ExitFile, untrusted(err) + fmt.Sprintf("rsync: [client] failed to open %s file %s: %s", kind, name, reason(err))}
+		return &fatal{ExitFile, untrusted(err) + fmt.Sprintf("rsync: [client] failed to open %s file %s: %s", kind, name, output.Strerror(err))}
 	case !errors.As(err, &e):
 		return fatalf(ExitSyntax, "%v", err)
 	}
@@ -149,21 +149,6 @@ func untrusted(err error) string {
 		return link.Error() + "\n"
 	}
 	return ""
-}
-
-// reason is a system error as rsync prints it: "No such file or directory (2)".
-func reason(err error) string {
-	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		return fmt.Sprintf("%s (%d)", sentence(errno), int(errno))
-	}
-	return err.Error()
-}
-
-// sentence is the C library's text for an error, which begins with a capital.
-func sentence(errno syscall.Errno) string {
-	text := errno.Error()
-	return strings.ToUpper(text[:1]) + text[1:]
 }
 
 // filtersDue reports whether the client sends its filter rules
