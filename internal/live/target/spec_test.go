@@ -21,6 +21,7 @@ func TestParseSpec(t *testing.T) {
 		{in: "rsync://u@host:8730/mod/p/q", want: target.Spec{Transport: target.Daemon, User: "u", Host: "host", Port: "8730", Module: "mod", Path: "p/q"}},
 		{in: "rsync://[2001:db8::1]:8730/mod", want: target.Spec{Transport: target.Daemon, Host: "2001:db8::1", Port: "8730", Module: "mod"}},
 		{in: "rsync://[2001:db8::1]/mod", want: target.Spec{Transport: target.Daemon, Host: "2001:db8::1", Module: "mod"}},
+		{in: "rsyncs://u@host/mod/p", want: target.Spec{Transport: target.Daemon, TLS: true, User: "u", Host: "host", Module: "mod", Path: "p"}},
 		{in: "[2001:db8::1]::mod/x", want: target.Spec{Transport: target.Daemon, Host: "2001:db8::1", Module: "mod", Path: "x"}},
 		{in: "u@[::1]:path", want: target.Spec{Transport: target.Shell, User: "u", Host: "::1", Path: "path"}},
 		{in: "", bad: true},
