@@ -130,9 +130,12 @@ func (d *pageDemo) explain() {
 
 Try, in another terminal:
 
-  echo hello >%s     # see it arrive
-  kill -STOP %d; sleep 20; kill -CONT %d   # a frozen daemon delays no other
-  kill %d                            # a dead one, in plain words
+  # see a file arrive
+  echo hello >%s
+  # a frozen daemon delays no other; a dead one is told of in plain words
+  kill -STOP %d; sleep 20; kill -CONT %d
+  kill %d
+  # what the page shows, in a terminal; and to be sure that all is there
   %s status --watch -c %s
   %s flush -c %s && echo everything is there
 
