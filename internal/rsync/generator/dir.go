@@ -69,7 +69,7 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 	}
 	early := g.dirs[f]&made != 0
 	switch {
-	case g.opt.Existing && have.Kind == tree.Missing && !(f.Path.IsRoot() && g.d.Fresh()):
+	case g.opt.Existing && have.Kind == tree.Missing && (g.dry || !f.Path.IsRoot() || !g.d.Fresh()):
 		g.skipped("not creating new directory \"" + g.name(f) + "\"")
 		g.dirs[f] |= lost
 		return

@@ -23,6 +23,9 @@ func (m *run) event(q *request, o *openList) *output.Event {
 		},
 		HasXname: q.iflags&itemXname != 0, NoGroup: !m.params.Opt.Group,
 	}
+	if !m.params.Opt.Owner { // of what is not kept rsync knows nothing
+		e.Meta.UID = 0
+	}
 	if m.params.Protocol < itemFlagsMin {
 		e.Flags |= wire.ItemMissingDetails
 	}
