@@ -7,6 +7,8 @@ import (
 	"syscall"
 	"unicode/utf8"
 
+	"golang.org/x/text/encoding"
+
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
 )
@@ -16,7 +18,8 @@ import (
 type charset struct {
 	decode [256]rune // utf8.RuneError for bytes without a meaning
 	encode map[rune]byte
-	wide   bool // UTF-8 itself: only what is none is refused
+	wide   bool              // UTF-8 itself: only what is none is refused
+	multi  encoding.Encoding // in place of decode and encode; nil usually
 }
 
 // errCharset says that a name has characters that the other charset lacks.
@@ -61,9 +64,11 @@ func findCharset(name string) (*charset, bool) {
 	}
 	c := &charset{encode: map[rune]byte{}}
 	upper := upperHalves[plain]
+	c.multi = multiByte[plain]
 	switch {
 	case plain == "utf8":
 		c.wide = true
+	case c.multi != nil:
 	case plain != "ascii" && upper == "":
 		return nil, false
 	}
@@ -149,6 +154,9 @@ func (c *charset) toWire(name []byte) ([]byte, error) {
 		}
 		return name, nil
 	}
+	if c.multi != nil {
+		return decodeMulti(c.multi, name)
+	}
 	out := make([]byte, 0, 2*len(name))
 	for _, b := range name {
 		r := c.decode[b]
@@ -170,6 +178,9 @@ func (c *charset) fromWire(name []byte) ([]byte, error) {
 	}
 	if c.wide {
 		return name, nil
+	}
+	if c.multi != nil {
+		return encodeMulti(c.multi, name)
 	}
 	out := make([]byte, 0, len(name))
 	for _, r := range string(name) {
