@@ -11,8 +11,8 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS := -s -w -X lockstep/internal/cli/lockstep.version=$(VERSION)
 
 # Packages that the race detector can afford: no proof against real peers, no
-# daemons by the dozen.
-RACE = $$(go list ./... | grep -vE '^lockstep/internal/(proof|rsync/daemon$$)')
+# daemons by the dozen, no scripts that start whole programs.
+RACE = $$(go list ./... | grep -vE '^lockstep/internal/(proof|rsync/daemon$$|cli/(lockstep|rsync)$$)')
 
 FUZZ_SECONDS ?= 3
 FUZZ_BUDGET  ?= 60
