@@ -32,6 +32,7 @@ type Mirror struct {
 	set      *change.Set
 	index    *index
 	watcher  *watch.Watch
+	listens  bool // a new directory is watched some time after it was made: what it held until then shows nowhere
 	polls    bool // what comes and goes between two polls shows only in its directory's times
 	scanning bool
 	scanned  bool                       // the index is complete
@@ -151,6 +152,7 @@ func (m *Mirror) watch(ctx context.Context) error {
 	}
 	m.watcher = w
 	m.polls = w.Choice().Backend == watch.Poll
+	m.listens = w.Choice().Backend == watch.Inotify
 	if m.cfg.Listener.Watching != nil {
 		m.cfg.Listener.Watching(w.Choice())
 	}

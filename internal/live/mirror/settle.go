@@ -251,7 +251,7 @@ func (m *Mirror) lookAgain(root *walk.Root, c change.Change) {
 func (m *Mirror) enqueue(c change.Change) {
 	for _, s := range m.targets {
 		one := c
-		if c.Dir && c.Created && s.swept.covers(c.Path) {
+		if m.listens && c.Dir && c.Created && s.swept.covers(c.Path) {
 			one.Class = change.Tree
 		}
 		s.queue.Add(one)

@@ -75,6 +75,9 @@ func (p planner) plan() []step {
 			if p.hardLinks {
 				last = append(last, it)
 			} // else the rename's own session compares it all
+		case it.Class == change.Tree && p.receives(it.Path):
+			first = append(first, change.Item{Path: it.Path, Class: change.Attr})
+			last = append(last, it) // what is renamed to a place below it has to be there before
 		case p.fileMoved(it):
 			last = append(last, it) // what the rename's own session does not carry
 		case p.renamedFile(it):
@@ -221,6 +224,11 @@ func (p *planner) fileMoved(it change.Item) bool {
 // directory.
 func (p *planner) dirMoved(it change.Item) bool {
 	return slices.ContainsFunc(p.moves, func(m move) bool { return m.dir && it.Path.Within(m.to) })
+}
+
+// receives reports whether something is moved to a place below dir.
+func (p *planner) receives(dir tree.Path) bool {
+	return slices.ContainsFunc(p.moves, func(m move) bool { return m.to.Below(dir) })
 }
 
 // renamedFile reports whether it is the new name of a file.

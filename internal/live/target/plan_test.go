@@ -63,6 +63,15 @@ func TestPlan(t *testing.T) {
 			want:  ".: content d/x/c .",
 		},
 		{
+			name: "a subtree that something is moved into is scanned after that",
+			disk: disk{"d": -1, "d/f": big},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "f", To: "d/f"}},
+				Items:   []change.Item{item("d", change.Tree), item("f", change.Attr), item("d/f", change.Attr)},
+			},
+			want: ".: content d .\n.: linked d/f<-f\n.: d/** f d/f .",
+		},
+		{
 			name:  "a subtree is scanned",
 			disk:  disk{"d": -1},
 			batch: change.Batch{Items: []change.Item{item("d", change.Tree)}},
