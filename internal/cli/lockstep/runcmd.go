@@ -90,14 +90,14 @@ func (a *app) runFleet(ctx context.Context, o *runOptions) error {
 	r := &running{app: a, opts: o, file: cfg.File, end: end, notify: service.NewNotifier()}
 	r.fleet = fleet.New(fleet.Options{Version: versionText(), Listener: r.listener, Changed: r.changed, Journal: &r.journal, Reload: r.reload})
 	defer r.fleet.Close()
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGPIPE)
+	defer signal.Stop(signals)
 	stop, err := r.serve(cfg)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGPIPE)
-	defer signal.Stop(signals)
 	r.apply(cfg)
 	r.told(r.notify.Ready(r.summary()))
 	r.loop(ctx, signals)
