@@ -62,6 +62,9 @@ func daemonPath(module, path string) (string, error) {
 		return "", fmt.Errorf("%s: a daemon would take it for several paths: %w", tree.Quote(path), ErrPath)
 	}
 	arg := module + "/"
+	if strings.HasPrefix(path, "-") { // a daemon takes the module off before it looks for options
+		path = "./" + path
+	}
 	if path != "" {
 		arg += strings.TrimRight(path, "/") + "/"
 	}

@@ -151,7 +151,7 @@ func daemonArgumentsOf(t *testing.T, rsync string, protocol int, flags string) s
 
 func TestDaemonPaths(t *testing.T) {
 	for path, want := range map[string]string{
-		"": "mod/", "/": "mod/", "a": "mod/a/", "/a/b/": "mod/a/b/", "-x": "mod/-x/", `back\slash $x`: `mod/back\slash $x/`,
+		"": "mod/", "/": "mod/", "a": "mod/a/", "/a/b/": "mod/a/b/", "-x": "mod/./-x/", `back\slash $x`: `mod/back\slash $x/`,
 	} {
 		if got, err := session.DaemonPath("mod", path); err != nil || got != want {
 			t.Errorf("%q: %q, %v; want %q", path, got, err, want)

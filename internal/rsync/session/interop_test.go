@@ -365,6 +365,22 @@ func TestCompressionWithARealDaemon(t *testing.T) {
 
 // A renamed directory crosses no content: its new name is the destination, its
 // old one the link-dest, both with characters that need quoting.
+// A name at a module's top that looks like an option is a name.
+func TestARealDaemonTakesADestinationThatBeginsWithADash(t *testing.T) {
+	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\n")
+	src := t.TempDir()
+	write(t, filepath.Join(src, "file"), "text", 0o644)
+	if err := os.MkdirAll(filepath.Join(d.dir, "mod", "--delete"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := push(t.Context(), d.module("mod", 0), archive(), "--delete/sub", sender.Job{Root: openRoot(t, src), Whole: true}); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(d.dir, "mod", "--delete", "sub", "file")); err != nil || string(text) != "text" {
+		t.Errorf("the file holds %q (%v)", text, err)
+	}
+}
+
 func TestLinkDestWithARealDaemon(t *testing.T) {
 	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\n")
 	src := t.TempDir()
