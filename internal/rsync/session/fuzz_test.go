@@ -100,6 +100,7 @@ func FuzzArguments(f *testing.F) {
 	f.Add("../old dir", "new/dir", 32)
 	f.Add("a\\*b[c]", "x mod/y", 29)
 	f.Add("\n", "\r", 30)
+	f.Add("-", "-", 31)
 	f.Fuzz(func(t *testing.T, value, path string, protocol int) {
 		protocol = session.MinProtocol + int(uint(protocol)%6)
 		quoted := session.QuoteValue(value)
@@ -113,7 +114,14 @@ func FuzzArguments(f *testing.F) {
 			}
 			return
 		}
-		if !strings.HasPrefix(arg, "mod/") || !strings.HasSuffix(arg, "/") || strings.Trim(path, "/") != strings.Trim(arg[3:], "/") {
+		below := strings.TrimPrefix(arg, "mod/")
+		if strings.HasPrefix(path, "-") { // the daemon takes "mod/" off: what is left must be no option
+			below = strings.TrimPrefix(below, "./")
+			if !strings.HasPrefix(arg, "mod/./") {
+				t.Errorf("path %q became %q, an option to the daemon", path, arg)
+			}
+		}
+		if !strings.HasPrefix(arg, "mod/") || !strings.HasSuffix(arg, "/") || strings.Trim(path, "/") != strings.Trim(below, "/") {
 			t.Errorf("path %q became %q", path, arg)
 		}
 		args := []string{"--link-dest", quoted, ".", arg}

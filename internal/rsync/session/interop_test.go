@@ -363,8 +363,6 @@ func TestCompressionWithARealDaemon(t *testing.T) {
 	}
 }
 
-// A renamed directory crosses no content: its new name is the destination, its
-// old one the link-dest, both with characters that need quoting.
 // A name at a module's top that looks like an option is a name.
 func TestARealDaemonTakesADestinationThatBeginsWithADash(t *testing.T) {
 	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\n")
@@ -381,6 +379,8 @@ func TestARealDaemonTakesADestinationThatBeginsWithADash(t *testing.T) {
 	}
 }
 
+// A renamed directory crosses no content: its new name is the destination, its
+// old one the link-dest, both with characters that need quoting.
 func TestLinkDestWithARealDaemon(t *testing.T) {
 	d := startRsyncd(t, "[mod]\npath = DIR/mod\nread only = no\n")
 	src := t.TempDir()
