@@ -16,14 +16,15 @@ func plantFile(t *testing.T, dir, name, text string) {
 	check(t, os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644))
 }
 
-// TestDeletedThingsAreKept deletes at the source and finds what was deleted in
-// the dated directory of each target; what is older than backup-days goes.
-func TestDeletedThingsAreKept(t *testing.T) {
+// TestDeletedAndReplacedThingsAreKept deletes and rewrites at the source and
+// finds what was there in the dated directory of each target; what is older than
+// backup-days goes.
+func TestDeletedAndReplacedThingsAreKept(t *testing.T) {
 	t.Parallel()
 	d := startDaemon(t, harness.DaemonConfig{})
 	local := t.TempDir()
 	source := t.TempDir()
-	for _, name := range []string{"keep", "gone", "tree/a/file", "tree/empty/x"} {
+	for _, name := range []string{"keep", "gone", "changed", "tree/a/file", "tree/empty/x"} {
 		plantFile(t, source, name, name)
 	}
 	check(t, os.Remove(filepath.Join(source, "tree/empty/x")))
@@ -64,6 +65,9 @@ func TestDeletedThingsAreKept(t *testing.T) {
 	holds(today+"extra", "extra")
 	holds(today+".deleted-me", "no directory of ours")
 	gone("extra")
+	check(t, os.WriteFile(filepath.Join(source, "changed"), []byte("anew"), 0o644))
+	holds("changed", "anew")
+	holds(today+"changed", "changed")
 	check(t, os.Remove(filepath.Join(source, "gone")))
 	check(t, os.RemoveAll(filepath.Join(source, "tree")))
 	holds(today+"gone", "gone")

@@ -127,7 +127,7 @@ func (o *mirrorOptions) addFlags(f *pflag.FlagSet) {
 	f.IntVar(&o.maxDelete, "max-delete", -1, "wait for an operator rather than remove more than `N` entries in one pass, or within ten seconds (default no limit)")
 	f.Lookup("max-delete").DefValue = "0" // the help text says it
 
-	f.StringVar(&o.backups.Dir, "backup-dir", "", "keep what is deleted at the top of the target, in `NAME` with the day behind it; behind rsync also what is replaced")
+	f.StringVar(&o.backups.Dir, "backup-dir", "", "keep what is deleted or replaced at the top of the target, in `NAME` with the day behind it")
 	f.IntVar(&o.backups.Days, "backup-days", 30, "remove those directories after `N` days (0 = never)")
 
 	f.VarP(ruleFlag{&o.rules, "filter"}, "filter", "f", "add a filter rule, as rsync has them; the order of all filter options counts")

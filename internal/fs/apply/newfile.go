@@ -40,6 +40,9 @@ func (r *Root) createMode(have, want tree.Meta) uint32 {
 // *AttrError means that the file is in place all the same.
 func (s *newFile) finish(want attrs) error {
 	attrErr, err := s.dress(want)
+	if err == nil && s.have.Exists() {
+		err = s.at.keep()
+	}
 	if err == nil {
 		err = s.publish(s.at, !s.have.Exists())
 	}

@@ -34,6 +34,9 @@ func (r *Root) Mkdir(p tree.Path, meta tree.Meta, xattrs []walk.Xattr) (created 
 		if have.IsDir() {
 			return r.dress(at.Object(), meta, xattrs, false)
 		}
+		if err := at.keep(); err != nil {
+			return err
+		}
 		created = true
 		return r.replaceByDir(at, meta, xattrs)
 	})
@@ -147,6 +150,12 @@ func (r *Root) install(at Place, want attrs, same func(tree.Meta) bool, create f
 		return err
 	}
 	attrErr := r.setAttrs(Object{at.fd, temp}, made, want)
+	if have.Exists() {
+		if err := at.keep(); err != nil {
+			_ = unix.Unlinkat(at.fd, temp, 0)
+			return err
+		}
+	}
 	if err := unix.Renameat(at.fd, temp, at.fd, at.name); err != nil {
 		_ = unix.Unlinkat(at.fd, temp, 0)
 		return during("rename", err)
@@ -172,6 +181,9 @@ func (r *Root) link(from, at Place) error {
 	}
 	source, err := from.Object().Stat()
 	if err != nil || source.Inode() == have.Inode() {
+		return err
+	}
+	if err := at.keep(); err != nil {
 		return err
 	}
 	temp, err := r.fresh(at.name, func(name string) error {
@@ -200,6 +212,9 @@ func (r *Root) Rename(from, to tree.Path) error {
 }
 
 func rename(src, dst Place) error {
+	if err := keepReplaced(src, dst); err != nil {
+		return err
+	}
 	err := unix.Renameat(src.fd, src.name, dst.fd, dst.name)
 	switch err {
 	case nil:
@@ -220,6 +235,21 @@ func rename(src, dst Place) error {
 		return nil
 	}
 	return unix.Unlinkat(src.fd, src.name, 0)
+}
+
+// keepReplaced keeps what a rename is about to replace.
+func keepReplaced(src, dst Place) error {
+	if dst.root.opts.Keep == nil {
+		return nil
+	}
+	have, err := dst.Object().Stat()
+	if err != nil || have.IsDir() {
+		return nil // what is wrong with it the rename will say
+	}
+	if moved, err := src.Object().Stat(); err != nil || moved.IsDir() || moved.Inode() == have.Inode() {
+		return nil
+	}
+	return dst.keep()
 }
 
 func sameDir(a, b Place) bool {

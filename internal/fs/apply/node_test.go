@@ -215,3 +215,53 @@ func TestRenameBetweenLinks(t *testing.T) {
 		t.Errorf("names are %q", got)
 	}
 }
+
+// What is replaced is shown to Keep while it still stands, and stays if Keep
+// says no; nothing is shown where nothing stands.
+func TestKeepComesBeforeWhatIsReplaced(t *testing.T) {
+	refused := errors.New("no")
+	other := t.TempDir()
+	write(t, "new", other, "file")
+	replace := map[string]func(r *apply.Root, p tree.Path) error{
+		"copy": func(r *apply.Root, p tree.Path) error {
+			src, err := os.Open(filepath.Join(other, "file"))
+			must(t, err)
+			defer src.Close()
+			_, err = r.CopyFile(p, src, tree.Meta{Kind: tree.File, Perm: 0o600}, apply.Copy{Compare: true})
+			return err
+		},
+		"symlink": func(r *apply.Root, p tree.Path) error { return r.Symlink(p, "elsewhere", tree.Meta{}, nil) },
+		"mkdir":   func(r *apply.Root, p tree.Path) error { _, err := r.Mkdir(p, dirMeta(0o755), nil); return err },
+		"link":    func(r *apply.Root, p tree.Path) error { return r.Link("dir/file", p) },
+		"rename":  func(r *apply.Root, p tree.Path) error { return r.Rename("dir/file", p) },
+	}
+	for name, do := range replace {
+		for _, p := range []tree.Path{"file", "symlink", "fifo", "new"} {
+			for _, verdict := range []error{nil, refused} {
+				dir, _ := occupied(t)
+				var kept []tree.Path
+				opts := archive
+				opts.Keep = func(p tree.Path) error {
+					kept = append(kept, p)
+					return verdict
+				}
+				r := openRoot(t, dir, opts)
+				before, missing := os.Lstat(filepath.Join(dir, string(p)))
+				err := do(r, p)
+				after, gone := os.Lstat(filepath.Join(dir, string(p)))
+				switch {
+				case missing != nil:
+					if len(kept) > 0 || err != nil {
+						t.Errorf("%s of %s, where nothing stood: kept %q, %v", name, p, kept, err)
+					}
+				case !slices.Equal(kept, []tree.Path{p}):
+					t.Errorf("%s of %s: kept %q", name, p, kept)
+				case verdict == nil && (err != nil || os.SameFile(before, after)):
+					t.Errorf("%s of %s: not replaced, %v", name, p, err)
+				case verdict != nil && (!errors.Is(err, refused) || gone != nil || !os.SameFile(before, after)):
+					t.Errorf("%s of %s: replaced although it was not kept, %v, %v", name, p, err, gone)
+				}
+			}
+		}
+	}
+}

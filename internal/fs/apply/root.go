@@ -38,6 +38,12 @@ type Options struct {
 	// RemoveStale and Sweep know nothing of what is left behind.
 	Temp func(base string) string
 
+	// Keep is called with the path of what is about to be replaced by something
+	// else, unless it is a directory; if it fails, nothing is replaced. It must
+	// not use the Root that calls it. Nothing that is done through a Place comes
+	// here. nil keeps nothing.
+	Keep func(p tree.Path) error
+
 	// KeepModes leaves directories alone whose mode does not let their owner
 	// write: then what is to be done in them fails. Otherwise they are made
 	// writable for that long.
@@ -139,6 +145,7 @@ type Place struct {
 	dir  *walk.Dir
 	fd   int // of dir
 	name string
+	path tree.Path // "" for one that was made from another
 }
 
 // Object is what has the name.
@@ -146,8 +153,16 @@ func (at Place) Object() Object { return Object{fd: at.fd, name: at.name} }
 
 // Beside is another name in the same directory.
 func (at Place) Beside(name string) Place {
-	at.name = name
+	at.name, at.path = name, ""
 	return at
+}
+
+// keep calls Options.Keep before what stands here is replaced.
+func (at Place) keep() error {
+	if at.root.opts.Keep == nil || at.path == "" {
+		return nil
+	}
+	return during("keep what stands there", at.root.opts.Keep(at.path))
 }
 
 // Fresh calls create with temporary names in the directory until one is free,
@@ -164,7 +179,8 @@ func (at Place) Fresh(create func(temp Object) error) (Object, error) {
 // spot is where a Place is to be found: a name in directory dir.
 type spot struct {
 	dir  tree.Path
-	name string // "." is dir itself
+	name string    // "." is dir itself
+	path tree.Path // "" is a directory, which is never replaced
 }
 
 func spotOf(p tree.Path) (spot, error) {
@@ -175,7 +191,7 @@ func spotOf(p tree.Path) (spot, error) {
 	case name == "" || name == "." || name == "..":
 		return spot{}, syscall.EINVAL
 	}
-	return spot{dir: p.Parent(), name: name}, nil
+	return spot{dir: p.Parent(), name: name, path: p}, nil
 }
 
 // with does f at p.
@@ -253,7 +269,7 @@ func (r *Root) once(spots []spot, f func(at []Place) error) (stale bool, err err
 		}
 	}()
 	for _, s := range spots {
-		here := Place{root: r, name: s.name}
+		here := Place{root: r, name: s.name, path: s.path}
 		var cached bool
 		here.dir, here.fd, cached, err = r.dirs.get(r.reader, s.dir)
 		if err != nil {

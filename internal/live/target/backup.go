@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"time"
 
+	"lockstep/internal/fs/apply"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/sender"
 )
@@ -15,8 +17,8 @@ import (
 // Backups say where what is deleted goes: into a directory of that day at the
 // top of the target, "DIR-2006-01-02". The zero value keeps nothing.
 //
-// A directory target moves what it deletes there. Behind rsync it is the
-// business of --backup-dir, which keeps what is replaced as well.
+// So does what is replaced by another content or kind. A directory target moves
+// and links it there; behind rsync it is the business of --backup-dir.
 type Backups struct {
 	Dir  string // the first part of the directories' names
 	Days int    // how many days they are kept; 0 is for ever
@@ -71,6 +73,17 @@ func (b Backups) purgeDue(last *string, now time.Time) bool {
 	return true
 }
 
+// maxVersions is how many versions of one name a day has: the first ones, and
+// in the place of the last the newest.
+const maxVersions = 10
+
+// shelf is the directory of this day, and how it is written to: by a Root of
+// its own, since that of the target calls keep.
+type shelf struct {
+	root *apply.Root
+	mu   sync.Mutex // held while a name is chosen and taken
+}
+
 // shelve moves p at the target to the backups, but for what the rules protect,
 // and counts what it moved.
 func (w *work) shelve(p tree.Path) (moved int, err error) {
@@ -78,7 +91,6 @@ func (w *work) shelve(p tree.Path) (moved int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	top := tree.Root.Join(w.opts.Backups.name(time.Now()))
 	if meta.IsDir() {
 		entries, err := w.dst.Reader().ReadDir(p)
 		if err != nil {
@@ -92,7 +104,7 @@ func (w *work) shelve(p tree.Path) (moved int, err error) {
 				}
 			}
 		}
-		if err := w.shelf(p.Under(top)); err != nil { // one that was empty is kept too
+		if err := w.shelf.dir(w.onShelf(p)); err != nil { // one that was empty is kept too
 			return moved, err
 		}
 		if err := w.dst.Remove(p); err != nil {
@@ -100,35 +112,106 @@ func (w *work) shelve(p tree.Path) (moved int, err error) {
 		}
 		return moved + 1, nil
 	}
-	if err := w.shelf(p.Parent().Under(top)); err != nil {
+	w.shelf.mu.Lock()
+	defer w.shelf.mu.Unlock()
+	to, _, err := w.shelf.place(w.onShelf(p), meta)
+	if err != nil {
 		return 0, err
 	}
-	to := p.Under(top)
-	for n := 1; ; n++ { // what was deleted before under the same name stays
-		if _, err := w.dst.Reader().Lstat(to); errors.Is(err, fs.ErrNotExist) {
-			break
-		}
-		to = p.Parent().Under(top).Join(fmt.Sprintf("%s~%d", p.Base(), n))
-	}
-	return 1, w.dst.Rename(p, to)
+	return 1, w.shelf.root.Rename(p, to)
 }
 
-// shelf makes a directory of the backups with those above it.
-func (w *work) shelf(dir tree.Path) error {
+// keep has what stands at p in the backups too, before it is replaced: as
+// another name of it where that can be, else as a copy.
+func (w *work) keep(p tree.Path) error {
+	meta, err := w.dst.Reader().Lstat(p)
+	if err != nil {
+		return err
+	}
+	w.shelf.mu.Lock()
+	defer w.shelf.mu.Unlock()
+	to, have, err := w.shelf.place(w.onShelf(p), meta)
+	if err != nil || have {
+		return err
+	}
+	if err = w.shelf.root.Link(p, to); err == nil {
+		return nil
+	}
+	if copied := w.shelf.copy(p, to, meta); copied != nil {
+		return errors.Join(err, copied)
+	}
+	return nil
+}
+
+// onShelf is where p goes today.
+func (w *work) onShelf(p tree.Path) tree.Path {
+	return p.Under(tree.Root.Join(w.opts.Backups.name(time.Now())))
+}
+
+// place is the name for the next version of what is to be at p, with the
+// directories above it made. have says that what meta is of is there already.
+func (s *shelf) place(p tree.Path, meta tree.Meta) (to tree.Path, have bool, err error) {
+	if err := s.dir(p.Parent()); err != nil {
+		return "", false, err
+	}
+	for n := 0; ; n++ {
+		to = p
+		if n > 0 {
+			to = p.Parent().Join(fmt.Sprintf("%s~%d", p.Base(), n))
+		}
+		at, err := s.root.Reader().Lstat(to)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			return to, false, nil
+		case err != nil:
+			return "", false, err
+		case at.Inode() == meta.Inode():
+			return to, true, nil
+		case n >= maxVersions-1 && !at.IsDir():
+			return to, false, nil
+		}
+	}
+}
+
+// copy is for file systems, and files of others, that take no further name.
+func (s *shelf) copy(p, to tree.Path, meta tree.Meta) error {
+	switch meta.Kind {
+	case tree.File:
+		f, err := s.root.Reader().Open(p)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		_, err = s.root.CopyFile(to, f, meta, apply.Copy{})
+		return err
+	case tree.Symlink:
+		text, err := s.root.Reader().Readlink(p)
+		if err != nil {
+			return err
+		}
+		return s.root.Symlink(to, text, meta, nil)
+	default:
+		return s.root.Mknod(to, meta, nil)
+	}
+}
+
+// dir makes a directory of the backups with those above it.
+func (s *shelf) dir(dir tree.Path) error {
 	if dir.IsRoot() {
 		return nil
 	}
-	if meta, err := w.dst.Reader().Lstat(dir); err == nil && meta.IsDir() {
+	if meta, err := s.root.Reader().Lstat(dir); err == nil && meta.IsDir() {
 		return nil
 	}
-	if err := w.shelf(dir.Parent()); err != nil {
+	if err := s.dir(dir.Parent()); err != nil {
 		return err
 	}
-	_, err := w.dst.Mkdir(dir, tree.Meta{Kind: tree.Dir, Perm: 0o700}, nil)
+	_, err := s.root.Mkdir(dir, tree.Meta{Kind: tree.Dir, Perm: 0o700}, nil)
 	return err
 }
 
-// purge removes the backups whose time is over.
+// purge removes the backups whose time is over, with the first work of a day;
+// what it cannot remove is tried again the next day.
 func (d *Directory) purge(w *work) {
 	now := time.Now()
 	if !d.opts.Backups.purgeDue(&d.purged, now) {
@@ -140,14 +223,13 @@ func (d *Directory) purge(w *work) {
 	}
 	for _, e := range entries {
 		if d.opts.Backups.old(e.Name, now) {
-			_, err := w.dst.RemoveAll(tree.Root.Join(e.Name), nil)
-			w.failed(tree.Root.Join(e.Name), err)
+			_, _ = w.dst.RemoveAll(tree.Root.Join(e.Name), nil)
 		}
 	}
 }
 
-// purge has the peer remove the backups of the days whose time has just come.
-// It is tried once a day: a failure shows in the next batch as well.
+// purge has the peer remove the backups of the days whose time has come, with
+// the first work of a day: a failure shows in the next batch as well.
 func (r *run) purge(ctx context.Context) {
 	b, now := r.opts.Backups, time.Now()
 	if r.legacy() || !b.purgeDue(&r.purged, now) {

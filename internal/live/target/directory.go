@@ -45,16 +45,29 @@ func (d *Directory) begin(ctx context.Context) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
-	dst, err := apply.OpenRoot(d.dir, d.applyOptions())
-	if err != nil {
-		src.Close()
-		return nil, fmt.Errorf("target %s: %w", tree.Quote(d.dir), err)
-	}
-	return &work{
-		ctx: ctx, src: src, dst: dst, scope: d.src.scope(), opts: d.opts, pacer: d.opts.pace(ctx),
+	w := &work{
+		ctx: ctx, src: src, scope: d.src.scope(), opts: d.opts, pacer: d.opts.pace(ctx),
 		links: map[tree.Inode]*leader{}, content: map[tree.Inode]bool{}, dirs: map[tree.Path]bool{},
 		report: Report{Outcome: change.Outcome{Failed: map[tree.Path]error{}, Renames: map[int]bool{}}},
-	}, nil
+	}
+	if err := w.open(d.dir, d.applyOptions()); err != nil {
+		w.end()
+		return nil, fmt.Errorf("target %s: %w", tree.Quote(d.dir), err)
+	}
+	return w, nil
+}
+
+// open opens the target in dir.
+func (w *work) open(dir string, o apply.Options) (err error) {
+	plain := o
+	if w.opts.Backups.on() {
+		o.Keep = w.keep
+	}
+	if w.dst, err = apply.OpenRoot(dir, o); err != nil || o.Keep == nil {
+		return err
+	}
+	w.shelf.root, err = apply.On(w.dst.Reader(), plain)
+	return err
 }
 
 // Full implements Target.
@@ -123,6 +136,7 @@ func (d *Directory) Apply(ctx context.Context, b change.Batch) (Report, error) {
 		}
 	}
 	w.items(b.Items)
+	d.purge(w)
 	w.finishDirs()
 	return w.report, ctx.Err()
 }
@@ -133,6 +147,7 @@ type work struct {
 	ctx      context.Context
 	src      *walk.Root
 	dst      *apply.Root
+	shelf    shelf // without a root unless there are backups
 	scope    scope
 	writing  *Writing // nil in a batch: it has only what may be read
 	opts     Options
@@ -163,7 +178,12 @@ type leader struct {
 
 func (w *work) end() {
 	w.src.Close()
-	w.dst.Close()
+	if w.shelf.root != nil {
+		w.shelf.root.Close()
+	}
+	if w.dst != nil {
+		w.dst.Close()
+	}
 }
 
 // failed notes what became of p. Sources that vanish or change come back as

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"lockstep/internal/fs/apply"
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
@@ -86,3 +87,21 @@ func InList(name string, paths ...tree.Path) (tree.Path, bool) {
 
 // JudgePasswordFile is judgePasswordFile for tests.
 var JudgePasswordFile = judgePasswordFile
+
+// NextDay makes d take the next work for the first of a day.
+func (d *Directory) NextDay() { d.purged = "" }
+
+// CopyToShelf copies an object of dir as it is copied to the backups.
+func CopyToShelf(dir string, p, to tree.Path) error {
+	d := &Directory{}
+	root, err := apply.OpenRoot(dir, d.applyOptions())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	meta, err := root.Reader().Lstat(p)
+	if err != nil {
+		return err
+	}
+	return (&shelf{root: root}).copy(p, to, meta)
+}

@@ -44,8 +44,9 @@ type Rsync struct {
 	purged string // the day on which old backups were last removed
 }
 
-// missingProtocol is the first that peers with --delete-missing-args speak.
-const missingProtocol = 31
+// RemovesByName is the first protocol whose peers know --delete-missing-args: they
+// remove single names, old backups among them.
+const RemovesByName = 31
 
 // NewRsync makes a target of the endpoint that sp names.
 func NewRsync(sp Spec, src Source, opts Options) (*Rsync, error) {
@@ -246,6 +247,7 @@ func (r *Rsync) Apply(ctx context.Context, b change.Batch) (Report, error) {
 			return run.report, r.describe(err)
 		}
 	}
+	run.purge(ctx)
 	r.prepare(ctx)
 	return run.report, nil
 }
@@ -277,7 +279,7 @@ func (r *run) counted(items []change.Item) []change.Item {
 
 // legacy reports whether deletions have to go through listings of directories.
 func (r *Rsync) legacy() bool {
-	return r.noMissing || r.protocol != 0 && r.protocol < missingProtocol
+	return r.noMissing || r.protocol != 0 && r.protocol < RemovesByName
 }
 
 // describe turns a session's failure into a target's.

@@ -77,7 +77,7 @@ type Settings struct {
 	Delete    bool `toml:"delete" json:"delete" doc:"remove from targets what is not in the source"`
 	MaxDelete int  `toml:"max_delete" json:"max_delete" doc:"wait for an operator rather than remove more entries in one pass, or within ten seconds; -1 is no limit"`
 
-	BackupDir  string `toml:"backup_dir" json:"backup_dir" doc:"keep what is deleted at the top of the target, in a directory of this name with the day behind it, such as .deleted-2026-01-31; behind rsync also what is replaced; empty keeps nothing"`
+	BackupDir  string `toml:"backup_dir" json:"backup_dir" doc:"keep what is deleted or replaced at the top of the target, in a directory of this name with the day behind it, such as .deleted-2026-01-31; empty keeps nothing"`
 	BackupDays int    `toml:"backup_days" json:"backup_days" doc:"remove those directories after so many days; 0 is never"`
 
 	PasswordFile  string            `toml:"password_file" json:"password_file" doc:"the file with the password of rsync daemons, an absolute path"`

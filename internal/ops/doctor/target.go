@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,10 +50,22 @@ func examineTarget(ctx context.Context, o *Options, m *config.Mirror, live *mirr
 		text += "; a daemon does not tell its free space and its clock"
 	}
 	all := []Finding{{Check: "target", Level: OK, Text: text}}
+	if answer.Protocol < target.RemovesByName && m.BackupDir != "" && m.BackupDays > 0 {
+		all = append(all, Finding{Check: "target", Level: Warning, Text: fmt.Sprintf("over protocol %d backup_days is not kept: what is in %s-* stays until you remove it",
+			answer.Protocol, m.BackupDir), Fix: listing(sp, m)})
+	}
 	if sp.Transport == target.Shell {
 		all = append(all, overShell(ctx, sp, m.Shell)...)
 	}
 	return all
+}
+
+// listing is the command that lists a target's top.
+func listing(sp target.Spec, m *config.Mirror) string {
+	if sp.Transport == target.Daemon {
+		return "lockstep rsync " + tree.ShellWord(daemonURL(sp, sp.Module+"/"))
+	}
+	return cmp.Or(m.Shell, "ssh") + " " + tree.ShellWord(at(sp.User, sp.Host)) + " ls -a " + tree.ShellWord(sp.Path)
 }
 
 // refusal puts a target's failure into words, with the command that helps.
@@ -68,11 +81,7 @@ func refusal(sp target.Spec, m *config.Mirror, err error) Finding {
 	case errors.As(err, &lookup):
 		f.Fix = "getent hosts " + tree.ShellWord(host)
 	case sp.Transport == target.Shell:
-		words := m.Shell
-		if words == "" {
-			words = "ssh"
-		}
-		f.Fix = words + " " + tree.ShellWord(at(sp.User, host)) + " rsync --version"
+		f.Fix = cmp.Or(m.Shell, "ssh") + " " + tree.ShellWord(at(sp.User, host)) + " rsync --version"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		f.Fix = "ssh " + tree.ShellWord(host) + " systemctl enable --now rsync"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), exitOf(err) == session.ExitConnTimeout,
