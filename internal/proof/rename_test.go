@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"lockstep/internal/proof/harness"
@@ -65,6 +66,30 @@ func TestRenamesCrossNoContent(t *testing.T) {
 		})
 	}
 	stopMirror(t, m)
+}
+
+// A file is rewritten and looks the same, then its directory gets another name:
+// the links to the old place that save its content must not bring that back.
+func TestARewriteThatDoesNotShowSurvivesItsDirectorysRename(t *testing.T) {
+	for _, flags := range [][]string{nil, {"-H"}, {"-X"}} {
+		t.Run(fmt.Sprint("with", flags), func(t *testing.T) {
+			t.Parallel()
+			source, remote, target := t.TempDir(), t.TempDir(), t.TempDir()
+			write(t, filepath.Join(source, "old/file"), "before")
+			write(t, filepath.Join(source, "old/other"), "other")
+			d := startDaemon(t, harness.DaemonConfig{})
+			m := startMirror(t, append(flags, "--rsh", newShell(t).Path, "--password-file", d.PasswordFile,
+				source, d.URL(), "host:"+remote, target)...)
+			check(t, m.WaitInStep(soon, 3))
+			check(t, m.Signal(syscall.SIGSTOP)) // so that one batch has it all
+			sh(t, source, `touch -r old/file time && printf AFTER. > old/file && touch -r time old/file && mv old new && rm time`)
+			check(t, m.Signal(syscall.SIGCONT))
+			converge(t, source, d.Path, munged)
+			converge(t, source, remote, plain)
+			converge(t, source, target, plain)
+			stopMirror(t, m)
+		})
+	}
 }
 
 // A local directory carries renames out as renames: the files stay the same

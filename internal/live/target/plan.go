@@ -75,6 +75,10 @@ func (p planner) plan() []step {
 			if p.hardLinks {
 				last = append(last, it)
 			} // else the rename's own session compares it all
+		case it.Class == change.Content && p.dirMoved(it):
+			// The rename's own session prefers a link to the old place to what is
+			// at the new one already, if size and time are the same.
+			last = append(last, it)
 		case it.Class == change.Tree && p.receives(it.Path):
 			first = append(first, change.Item{Path: it.Path, Class: change.Attr})
 			last = append(last, it) // what is renamed to a place below it has to be there before

@@ -111,6 +111,15 @@ func TestPlan(t *testing.T) {
 			want: ".: content x x/new .\nx/new: whole link-dest=../../old\n.: old/** .",
 		},
 		{
+			name: "what was written in a renamed directory is compared after the links",
+			disk: disk{"new": -1, "new/f": 100, "new/g": 100},
+			batch: change.Batch{
+				Renames: []change.Rename{{From: "old", To: "new", Dir: true}},
+				Items:   []change.Item{item("new", change.Attr), item("new/f", change.Content), item("new/g", change.Attr), item("old", change.Attr)},
+			},
+			want: ".: content new new/g .\nnew: whole link-dest=../old\n.: content new/f\n.: old/** .",
+		},
+		{
 			name: "a renamed large file is linked to its old name",
 			disk: disk{"d": -1, "d/new": big},
 			batch: change.Batch{
