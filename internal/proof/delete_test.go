@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -47,6 +48,43 @@ func TestMaxDeleteStopsAndWaits(t *testing.T) {
 				t.Errorf("--once with a larger limit: exit code %d\n%s", code, m.Tail(20))
 			}
 			converge(t, source, target, p.want)
+		})
+	}
+}
+
+// A share of what the target holds is counted as the target is: before the
+// first pass it may hold little of the source, and later all of it.
+func TestMaxDeleteMayBeAShare(t *testing.T) {
+	for _, p := range places {
+		t.Run(p.name, func(t *testing.T) {
+			t.Parallel()
+			source, target := t.TempDir(), t.TempDir()
+			sh(t, source, "mkdir -p new/dirs/of/some/depth; for i in $(seq 40); do echo $i > f$i; ln -s f$i l$i; done")
+			sh(t, target, "mkdir theirs; for i in $(seq 9); do echo $i > theirs/f$i; done") // 10 entries, all to go
+			flags, url := p.open(t, target)
+			code, m := run(t, append(flags, "--once", "--max-delete", "99%", source, url)...)
+			if code != 25 || !strings.Contains(m.Tail(20), "10 of 10 entries would be deleted") {
+				t.Errorf("exit code %d, want 25\n%s", code, m.Tail(20))
+			}
+			if code, m := run(t, append(flags, "--once", "--max-delete", "100%", source, url)...); code != 0 {
+				t.Errorf("with 100%%: exit code %d\n%s", code, m.Tail(20))
+			}
+			converge(t, source, target, p.want)
+
+			m = startMirror(t, append(flags, "--max-delete", "20%", source, url)...)
+			check(t, m.WaitInStep(soon, 1))
+			sh(t, source, "rm f1 f2 f3 f4 l1 l2 l3 l4") // 8 of 85
+			converge(t, source, target, p.want)
+			mark := m.Mark()
+			sh(t, source, "rm f? f1? l? l1?") // 32 more within ten seconds
+			_, err := m.WaitFor(soon, "the word of the limit", mark, func(e harness.Event) bool {
+				return e.Event == "failing" && saysMaxDelete.MatchString(e.Raw)
+			})
+			check(t, err)
+			if n, err := harness.Count(target); n < 77-17+1 || err != nil {
+				t.Errorf("%d objects are left of 77, with a limit of 20%% (%v)", n, err)
+			}
+			stopMirror(t, m)
 		})
 	}
 }

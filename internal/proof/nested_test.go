@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/watch"
 	"lockstep/internal/proof/harness"
@@ -52,7 +53,7 @@ func heard(t *testing.T, ctx context.Context, notices <-chan string, words strin
 func (p place) remote(t *testing.T, dir string) mirror.Config {
 	t.Helper()
 	flags, url := p.open(t, dir)
-	config := mirror.Config{Targets: []string{url}, MaxDelete: -1}
+	config := mirror.Config{Targets: []string{url}, MaxDelete: change.NoLimit}
 	if len(flags) == 2 {
 		config.PasswordFile = flags[1]
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/watch"
 )
@@ -183,7 +184,7 @@ func (d *demo) start(ctx context.Context, backend watch.Backend) error {
 		d.last = err
 	}
 	m, err := mirror.New(mirror.Config{
-		Source: d.source, Targets: []string{d.target}, MaxDelete: -1, MaxHold: defaultMaxHold,
+		Source: d.source, Targets: []string{d.target}, MaxDelete: change.NoLimit, MaxHold: defaultMaxHold,
 		Watch: backend, PollInterval: 200 * time.Millisecond,
 		Listener: mirror.Listener{
 			Watching:   func(c watch.Choice) { d.armed <- c },

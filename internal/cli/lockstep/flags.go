@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/hours"
 	"lockstep/internal/ops/config"
 )
@@ -111,7 +112,21 @@ func (f bandwidthFlag) Set(s string) error {
 func (f bandwidthFlag) String() string { return "0" }
 func (f bandwidthFlag) Type() string   { return "RATE" }
 
+// limitFlag is --max-delete.
+type limitFlag struct{ to *change.Limit }
+
+func (f limitFlag) Set(s string) error {
+	limit, err := change.ParseLimit(s)
+	if err == nil {
+		*f.to = limit
+	}
+	return err
+}
+func (f limitFlag) String() string { return "0" } // the help text has the default
+func (f limitFlag) Type() string   { return "N|N%" }
+
 var (
+	_ pflag.Value = limitFlag{}
 	_ pflag.Value = ruleFlag{}
 	_ pflag.Value = durationFlag{}
 	_ pflag.Value = choiceFlag{}

@@ -15,6 +15,7 @@ import (
 
 	"lockstep/internal/cli/eventline"
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/hours"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/target"
@@ -25,7 +26,7 @@ import (
 // mirrorOptions are the flags of lockstep mirror.
 type mirrorOptions struct {
 	once, dryRun, noDelete bool
-	maxDelete              int
+	maxDelete              change.Limit
 	rules                  []ruleWord
 	cvsExclude             bool
 	backups                target.Backups
@@ -53,7 +54,7 @@ const (
 )
 
 func (a *app) mirror() *cobra.Command {
-	o := &mirrorOptions{maxHold: defaultMaxHold, watch: "auto"}
+	o := &mirrorOptions{maxDelete: change.NoLimit, maxHold: defaultMaxHold, watch: "auto"}
 	cmd := &cobra.Command{
 		Use:   "mirror [flags] SOURCE TARGET...",
 		Short: "Make targets the same as a source, and keep them so",
@@ -124,8 +125,7 @@ func (o *mirrorOptions) addFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.once, "once", false, "bring every target in step, then exit")
 	f.BoolVarP(&o.dryRun, "dry-run", "n", false, "say what a first pass would do, change nothing; implies --once")
 	f.BoolVar(&o.noDelete, "no-delete", false, "never remove anything from a target")
-	f.IntVar(&o.maxDelete, "max-delete", -1, "wait for an operator rather than remove more than `N` entries in one pass, or within ten seconds (default no limit)")
-	f.Lookup("max-delete").DefValue = "0" // the help text says it
+	f.Var(limitFlag{&o.maxDelete}, "max-delete", "wait for an operator rather than remove more than so many entries, or such a share of what the target holds as in 20%, in one pass or within ten seconds (default no limit)")
 
 	f.StringVar(&o.backups.Dir, "backup-dir", "", "keep what is deleted or replaced at the top of the target, in `NAME` with the day behind it")
 	f.IntVar(&o.backups.Days, "backup-days", 30, "remove those directories after `N` days (0 = never)")

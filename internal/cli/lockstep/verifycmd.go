@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/ops/config"
 	"lockstep/internal/ops/control"
@@ -173,7 +174,7 @@ func compareOnce(ctx context.Context, o *verifyOptions, m *config.Mirror) ([]dif
 	if err != nil {
 		return nil, err
 	}
-	cfg.DryRun, cfg.MaxDelete = true, -1
+	cfg.DryRun, cfg.MaxDelete = true, change.NoLimit
 	cfg.Listener.Planned = func(target string, removed bool, p tree.Path) {
 		mu.Lock()
 		defer mu.Unlock()

@@ -206,7 +206,7 @@ func TestTargetsConvergeWhateverHappens(t *testing.T) {
 	for seed := range uint64(3000) {
 		w := &world{
 			Rand: rand.New(rand.NewPCG(seed, 1)), t: t, src: model{}, dst: model{}, now: time.Unix(0, 0),
-			q: change.NewQueue(change.Limits{Removes: -1, Pending: 5 + int(seed%40), Batch: 1 + int(seed%9)}),
+			q: change.NewQueue(change.Limits{Removes: change.NoLimit, Pending: 5 + int(seed%40), Batch: 1 + int(seed%9)}),
 		}
 		for range 60 {
 			w.now = w.now.Add(time.Millisecond)

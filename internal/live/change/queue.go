@@ -63,9 +63,9 @@ type pend struct {
 
 // Limits bound a queue.
 type Limits struct {
-	Pending int // past it paths collapse into subtrees; default 100000
-	Batch   int // most items of one batch; default 20000
-	Removes int // most entries that may be removed at the target within removalSpan; -1 = no limit
+	Pending int   // past it paths collapse into subtrees; default 100000
+	Batch   int   // most items of one batch; default 20000
+	Removes Limit // what may be removed at the target within removalSpan
 }
 
 // Queue holds what one target has not acknowledged. At most one batch is out
@@ -317,8 +317,10 @@ const removalSpan = 10 * time.Second
 
 // Barred reports whether pending removals, with those of the last ten seconds,
 // exceed the limit: items that remove something stay until an operator decides.
-func (q *Queue) Barred(now time.Time) bool {
-	if q.limits.Removes < 0 {
+// entries is how many the source has now, -1 if that is not known yet: then a
+// share of them is not either, and they stay.
+func (q *Queue) Barred(now time.Time, entries int) bool {
+	if !q.limits.Removes.On() {
 		return false
 	}
 	n := q.Removes()
@@ -329,7 +331,10 @@ func (q *Queue) Barred(now time.Time) bool {
 	for _, r := range q.spent {
 		n += r.n
 	}
-	return n > q.limits.Removes
+	if entries < 0 && q.limits.Removes.Share > 0 {
+		return true
+	}
+	return q.limits.Removes.Exceeded(n, entries+n)
 }
 
 // View is what a queue is told of the source when a batch is taken.
@@ -337,7 +342,8 @@ type View struct {
 	Held func(tree.Path) bool // being written: leave it; nil for none
 	// Links are the names that must go together with a path, or with a
 	// subtree and what is below it; nil for none.
-	Links func(p tree.Path, subtree bool) []tree.Path
+	Links   func(p tree.Path, subtree bool) []tree.Path
+	Entries int // how many the source has, see Barred
 }
 
 // Take hands out the next batch: every rename, and the items that are due and
@@ -347,7 +353,7 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 		panic("change: Take while a batch is out")
 	}
 	var ps []tree.Path
-	barred := q.Barred(now)
+	barred := q.Barred(now, v.Entries)
 	for p, n := range q.items {
 		if n.notUntil.After(now) || v.Held != nil && v.Held(p) || barred && n.removes > 0 {
 			continue
@@ -375,7 +381,7 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 		b.Oldest = earlier(b.Oldest, n.since)
 		removes += n.removes
 	}
-	if removes > 0 && q.limits.Removes >= 0 {
+	if removes > 0 && q.limits.Removes.On() {
 		q.spent = append(q.spent, removal{now, removes})
 	}
 	for _, r := range q.renames {

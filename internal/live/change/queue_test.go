@@ -11,7 +11,7 @@ import (
 	"lockstep/internal/live/change"
 )
 
-func newQueue() *change.Queue { return change.NewQueue(change.Limits{Removes: -1}) }
+func newQueue() *change.Queue { return change.NewQueue(change.Limits{Removes: change.NoLimit}) }
 
 func add(q *change.Queue, s int, ps ...tree.Path) {
 	for _, p := range ps {
@@ -96,7 +96,7 @@ func TestPendingPathsFollowARename(t *testing.T) {
 }
 
 func TestManyPathsCollapseIntoSubtrees(t *testing.T) {
-	q := change.NewQueue(change.Limits{Pending: 100, Removes: -1})
+	q := change.NewQueue(change.Limits{Pending: 100, Removes: change.NoLimit})
 	for i := range 1000 {
 		add(q, i, tree.Path(fmt.Sprintf("dir%d/sub/file%d", i%3, i)))
 	}
@@ -119,18 +119,18 @@ func TestManyPathsCollapseIntoSubtrees(t *testing.T) {
 }
 
 func TestTooManyRemovalsWaitForAnOperator(t *testing.T) {
-	q := change.NewQueue(change.Limits{Removes: 2})
+	q := change.NewQueue(change.Limits{Removes: change.Limit{Entries: 2}})
 	for _, p := range []tree.Path{"a", "b", "c"} {
 		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Attr, Removes: 1, At: at(0)})
 	}
 	add(q, 0, "new")
-	if got := items(q.Take(at(1), change.View{})); !slices.Equal(got, []tree.Path{"new"}) || !q.Barred(at(1)) {
-		t.Fatalf("batch %v, barred %v", got, q.Barred(at(1)))
+	if got := items(q.Take(at(1), change.View{})); !slices.Equal(got, []tree.Path{"new"}) || !q.Barred(at(1), 100) {
+		t.Fatalf("batch %v, barred %v", got, q.Barred(at(1), 100))
 	}
 }
 
 func TestRemovalsOfOneSweepCountTogether(t *testing.T) {
-	q := change.NewQueue(change.Limits{Removes: 2})
+	q := change.NewQueue(change.Limits{Removes: change.Limit{Entries: 2}})
 	remove := func(s int, p tree.Path) {
 		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Attr, Removes: 1, At: at(s)})
 	}
@@ -142,10 +142,21 @@ func TestRemovalsOfOneSweepCountTogether(t *testing.T) {
 		q.Done(change.Outcome{}, at(s), minute)
 	}
 	remove(2, "c")
-	if !q.Barred(at(2)) {
+	if !q.Barred(at(2), 100) {
 		t.Error("a third removal within ten seconds is allowed by a limit of 2")
 	}
-	if q.Barred(at(12)) {
+	if q.Barred(at(12), 100) {
 		t.Error("removals of long ago still count")
+	}
+}
+
+func TestAShareOfWhatTheSourceHasBarsRemovals(t *testing.T) {
+	q := change.NewQueue(change.Limits{Removes: change.Limit{Share: 20}})
+	q.Add(change.Change{Kind: change.Dirty, Path: "gone", Class: change.Attr, Removes: 20, At: at(0)})
+	if !q.Barred(at(1), -1) {
+		t.Error("what share that is cannot be known yet")
+	}
+	if q.Barred(at(1), 80) || !q.Barred(at(1), 79) {
+		t.Error("20 of 100 are no more than 20%, 20 of 99 are")
 	}
 }

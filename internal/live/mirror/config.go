@@ -27,7 +27,7 @@ type Config struct {
 	Once      bool // bring in step, then end
 	DryRun    bool // full passes say what they would do; implies Once
 	NoDelete  bool
-	MaxDelete int // most entries one pass or batch may remove; -1 = no limit
+	MaxDelete change.Limit // of one pass, and of ten seconds
 	Rules     *filter.Rules
 	Backups   target.Backups // Rules must exclude its Pattern
 
@@ -71,8 +71,6 @@ func (c *Config) Validate() error {
 		return errors.New("source: no directory named")
 	case len(c.Targets) == 0:
 		return errors.New("targets: none named")
-	case c.MaxDelete < -1:
-		return fmt.Errorf("max-delete: %d is below 0", c.MaxDelete)
 	case c.Backups.Validate() != nil:
 		return c.Backups.Validate()
 	case c.Protocol != 0 && (c.Protocol < 27 || c.Protocol > 32):

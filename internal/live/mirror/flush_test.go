@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/mirror"
 	"lockstep/internal/live/watch"
 )
@@ -21,13 +22,13 @@ type running struct {
 	ctx      context.Context
 }
 
-func start(t *testing.T, change func(*mirror.Config)) running {
+func start(t *testing.T, adjust func(*mirror.Config)) running {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	r := running{src: t.TempDir(), dst: t.TempDir(), ctx: ctx}
-	cfg := mirror.Config{Source: r.src, Targets: []string{r.dst}, MaxDelete: -1}
-	if change != nil {
-		change(&cfg)
+	cfg := mirror.Config{Source: r.src, Targets: []string{r.dst}, MaxDelete: change.NoLimit}
+	if adjust != nil {
+		adjust(&cfg)
 	}
 	m, err := mirror.New(cfg)
 	if err != nil {
@@ -198,7 +199,7 @@ func TestUnknownTargetsAreErrors(t *testing.T) {
 
 func TestAMirrorThatHasEndedSaysSo(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
-	m, err := mirror.New(mirror.Config{Source: t.TempDir(), Targets: []string{t.TempDir()}, MaxDelete: -1})
+	m, err := mirror.New(mirror.Config{Source: t.TempDir(), Targets: []string{t.TempDir()}, MaxDelete: change.NoLimit})
 	if err != nil {
 		t.Fatal(err)
 	}

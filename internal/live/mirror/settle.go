@@ -78,7 +78,7 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 			m.dirty(root, change.Change{Kind: change.Dirty, Path: p, Class: change.Content, At: c.At})
 		}
 	}
-	if !exists && m.cfg.MaxDelete >= 0 {
+	if !exists && m.cfg.MaxDelete.On() {
 		c.Path = topmostMissing(root, c.Path)
 	}
 	known, wasDir := m.index.has(c.Path)

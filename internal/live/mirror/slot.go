@@ -64,7 +64,7 @@ type result struct {
 	elapsed time.Duration
 }
 
-func newSlot(name string, t target.Target, maxDelete int) *slot {
+func newSlot(name string, t target.Target, maxDelete change.Limit) *slot {
 	return &slot{
 		name: name, target: t, full: true, fullAt: time.Now(), since: time.Now(),
 		queue: change.NewQueue(change.Limits{Removes: maxDelete}),
@@ -197,7 +197,7 @@ func (m *Mirror) feed(s *slot, now time.Time) {
 	if m.moving(s, now) {
 		return
 	}
-	v := change.View{Held: m.set.Held}
+	v := change.View{Held: m.set.Held, Entries: m.entries()}
 	if m.cfg.HardLinks {
 		v.Links = m.links
 	}
@@ -269,12 +269,23 @@ func (m *Mirror) links(p tree.Path, subtree bool) []tree.Path {
 	return names
 }
 
+// entries is how many the source has, -1 before it has been read.
+func (m *Mirror) entries() int {
+	if !m.scanned {
+		return -1
+	}
+	return m.index.files + m.index.dirs
+}
+
 // idle notes that there is nothing to do for s at the moment.
 func (m *Mirror) idle(s *slot, now time.Time) {
 	switch {
-	case s.queue.Barred(now):
+	case s.queue.Barred(now, m.entries()):
+		if !m.scanned {
+			return // how much that is shows when the source has been read
+		}
 		if s.status != Waiting {
-			m.failed(s, &target.Error{Err: ErrMaxDelete, Hint: "start again with a larger --max-delete to allow them"}, now)
+			m.failed(s, &target.Error{Err: ErrMaxDelete, Hint: "if they are meant, allow more with max_delete (--max-delete); else restore the source"}, now)
 			s.changeState(Waiting, now)
 		}
 	case s.queue.Failing() > 0:

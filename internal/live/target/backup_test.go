@@ -51,7 +51,7 @@ func newKeeping(t *testing.T) *keeping {
 	defer root.Close()
 	k.Directory = target.NewDirectory(target.Spec{Text: k.dst, Path: k.dst},
 		target.Source{Dir: k.src, Pin: root.Inode(), Scope: all.Scope(nil)},
-		target.Options{Delete: true, MaxDelete: -1, Backups: b, HardLinks: true})
+		target.Options{Delete: true, MaxDelete: change.NoLimit, Backups: b, HardLinks: true})
 	t.Cleanup(func() { k.Close() })
 	_, err = k.Full(t.Context(), func(target.Progress) {})
 	k.must(err)

@@ -386,6 +386,11 @@ func (w *work) sweep(dir tree.Path, keep, unreadable map[string]bool) {
 		}
 		return
 	}
+	if w.dry {
+		w.mu.Lock()
+		w.report.Holds += len(have)
+		w.mu.Unlock()
+	}
 	for _, e := range have {
 		if keep[e.Name] || unreadable[e.Name] {
 			continue
@@ -419,6 +424,9 @@ func (w *work) countBelow(p tree.Path, meta tree.Meta) {
 	if err != nil {
 		return
 	}
+	w.mu.Lock()
+	w.report.Holds += len(entries)
+	w.mu.Unlock()
 	for _, e := range entries {
 		if sub := p.Join(e.Name); !w.scope.Pinned(sub, e.Meta.IsDir()) {
 			w.countBelow(sub, e.Meta)

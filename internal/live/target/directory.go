@@ -77,16 +77,13 @@ func (d *Directory) Full(ctx context.Context, progress func(Progress)) (Report, 
 			return Report{}, fmt.Errorf("target %s: %w", tree.Quote(d.dir), err)
 		}
 	}
-	if d.opts.MaxDelete >= 0 && d.opts.Delete && !d.opts.DryRun {
+	if d.opts.MaxDelete.On() && d.opts.Delete && !d.opts.DryRun {
 		rep, err := d.full(ctx, true, func(Progress) {})
 		if err != nil {
 			return rep, err
 		}
-		if rep.Deleted > d.opts.MaxDelete {
-			return Report{}, &Error{
-				Err: fmt.Errorf("%d entries would be deleted: %w", rep.Deleted, ErrMaxDelete), Permanent: true,
-				Hint: fmt.Sprintf("if they are meant, start again with --max-delete %d", rep.Deleted),
-			}
+		if err := d.opts.tooMuch(rep); err != nil {
+			return Report{}, err
 		}
 	}
 	return d.full(ctx, d.opts.DryRun, progress)

@@ -34,7 +34,7 @@ func TestContentIsComparedUnderWhicheverNameAFileIsMetFirst(t *testing.T) {
 	must(err)
 	defer root.Close()
 	d := target.NewDirectory(target.Spec{Text: dst, Path: dst}, target.Source{Dir: src, Pin: root.Inode()},
-		target.Options{Delete: true, MaxDelete: -1, HardLinks: true})
+		target.Options{Delete: true, MaxDelete: change.NoLimit, HardLinks: true})
 	defer d.Close()
 	_, err = d.Full(t.Context(), func(target.Progress) {})
 	must(err)
@@ -80,7 +80,7 @@ func TestADirectoryThatGoesAwayMeanwhileStaysDirty(t *testing.T) {
 	}
 	defer root.Close()
 	d := target.NewDirectory(target.Spec{Text: dst, Path: dst}, target.Source{Dir: src, Pin: root.Inode()},
-		target.Options{Delete: true, MaxDelete: -1})
+		target.Options{Delete: true, MaxDelete: change.NoLimit})
 	defer d.Close()
 	if _, err := d.Full(t.Context(), func(target.Progress) {}); err != nil {
 		t.Fatal(err)

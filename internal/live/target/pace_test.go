@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/hours"
 	"lockstep/internal/live/target"
 )
@@ -32,7 +33,7 @@ func TestAComparisonReadsAtItsPace(t *testing.T) {
 		t.Fatal(err)
 	}
 	found := 0
-	d := target.NewDirectory(sp, target.Source{Dir: source, Pin: root.Inode()}, target.Options{Delete: true, MaxDelete: -1, DryRun: true, Checksum: true,
+	d := target.NewDirectory(sp, target.Source{Dir: source, Pin: root.Inode()}, target.Options{Delete: true, MaxDelete: change.NoLimit, DryRun: true, Checksum: true,
 		BwLimit: hours.Always(1024), Planned: func(bool, tree.Path) { found++ }})
 	began := time.Now()
 	if _, err := d.Full(t.Context(), func(target.Progress) {}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"lockstep/internal/fs/walk"
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/target"
 )
 
@@ -20,7 +21,7 @@ func TestProbeOfADeadTargetSaysWhy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := target.NewRsync(sp, target.Source{Dir: dir, Pin: root.Inode()}, target.Options{Delete: true, MaxDelete: -1})
+	r, err := target.NewRsync(sp, target.Source{Dir: dir, Pin: root.Inode()}, target.Options{Delete: true, MaxDelete: change.NoLimit})
 	if err != nil {
 		t.Fatal(err)
 	}

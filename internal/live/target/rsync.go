@@ -138,16 +138,13 @@ func (r *Rsync) filters(rules *filter.Rules) func(protocol int) ([]string, error
 // Full implements Target.
 func (r *Rsync) Full(ctx context.Context, progress func(Progress)) (Report, error) {
 	r.held.drop()
-	if r.opts.MaxDelete >= 0 && r.opts.Delete && !r.opts.DryRun {
+	if r.opts.MaxDelete.On() && r.opts.Delete && !r.opts.DryRun {
 		rep, err := r.full(ctx, true, func(Progress) {})
 		if err != nil {
 			return rep, err
 		}
-		if rep.Deleted > r.opts.MaxDelete {
-			return Report{}, &Error{
-				Err: fmt.Errorf("%d entries would be deleted: %w", rep.Deleted, ErrMaxDelete), Permanent: true,
-				Hint: fmt.Sprintf("if they are meant, start again with --max-delete %d", rep.Deleted),
-			}
+		if err := r.opts.tooMuch(rep); err != nil {
+			return Report{}, err
 		}
 	}
 	rep, err := r.full(ctx, r.opts.DryRun, progress)
@@ -188,6 +185,9 @@ func (r *run) pass(dry bool, part *part) error {
 	// for ever when a linked file vanishes or is left out.
 	o.IncRecurse = !r.opts.HardLinks
 	o.IgnoreErrors = false
+	if dry && r.opts.MaxDelete.Share > 0 {
+		o.Remote = append(o.Remote, "--log-format=%i") // so that it says what it does not have
+	}
 	job := sender.Job{Whole: true, Scope: r.src.scope()}
 	if part.rules != nil {
 		ahead := part.rules.Behind(r.src.Away.Rules())
@@ -224,7 +224,7 @@ func (r *Rsync) Apply(ctx context.Context, b change.Batch) (Report, error) {
 	for _, it := range b.Items {
 		run.asIs[it.Path] = it.AsIs
 	}
-	if r.opts.MaxDelete >= 0 {
+	if r.opts.MaxDelete.On() {
 		b.Items = run.counted(b.Items)
 	}
 	if r.noRename || !r.opts.Delete {
@@ -352,7 +352,7 @@ func (r *Rsync) options(s step) session.Options {
 
 // step carries out one step of a batch.
 func (r *run) step(s step) error {
-	if r.opts.MaxDelete >= 0 {
+	if r.opts.MaxDelete.On() {
 		s.list = slices.Clone(s.list)
 		for i := range s.list { // what goes after counted has looked is not counted
 			s.list[i].Alone = true
@@ -475,6 +475,9 @@ func (r *run) session(o session.Options, job sender.Job, common bool) error {
 	r.report.Deleted += deleted
 	if job.Whole {
 		r.report.Entries += res.Files
+		if o.DryRun {
+			r.report.Holds += max(res.Files-1-res.New, 0) + deleted
+		}
 	}
 	return err
 }

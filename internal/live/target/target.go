@@ -50,6 +50,7 @@ type Report struct {
 	Bytes   int64 // of content sent or copied
 	Wire    int64 // bytes on the wire, both directions; 0 for a directory
 	Entries int   // of the source, counted by a full pass
+	Holds   int   // entries of the target, counted by a dry pass
 
 	Writing []tree.Path // files that a full pass left alone, because they are being written
 }
@@ -64,6 +65,7 @@ func (r *Report) add(o Report) {
 	r.Bytes += o.Bytes
 	r.Wire += o.Wire
 	r.Entries += o.Entries
+	r.Holds += o.Holds
 }
 
 // plan tells what a dry run has found.
@@ -76,7 +78,7 @@ func (o *Options) plan(removed bool, p tree.Path) {
 // Options shape what is mirrored, the same for all targets of a mirror.
 type Options struct {
 	Delete     bool
-	MaxDelete  int // most entries a full pass may remove; -1 = no limit
+	MaxDelete  change.Limit // what a full pass may remove
 	DryRun     bool
 	Backups    Backups
 	Checksum   bool
@@ -152,6 +154,18 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
+
+// tooMuch judges what a dry run has counted, before a full pass.
+func (o *Options) tooMuch(rep Report) error {
+	if !o.MaxDelete.Exceeded(rep.Deleted, rep.Holds) {
+		return nil
+	}
+	err := fmt.Errorf("%d entries would be deleted: %w", rep.Deleted, ErrMaxDelete)
+	if o.MaxDelete.Share > 0 {
+		err = fmt.Errorf("%d of %d entries would be deleted: %w", rep.Deleted, rep.Holds, ErrMaxDelete)
+	}
+	return &Error{Err: err, Permanent: true, Hint: fmt.Sprintf("if they are meant, start again with --max-delete %d", rep.Deleted)}
+}
 
 // ErrMaxDelete says that a pass would remove more than --max-delete allows.
 var ErrMaxDelete = errors.New("more deletions than --max-delete allows")

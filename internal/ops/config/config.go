@@ -75,7 +75,7 @@ type Settings struct {
 	CVSExclude  bool     `toml:"cvs_exclude" json:"cvs_exclude" doc:"exclude what CVS would, .git/ too, and read .cvsignore files"`
 
 	Delete    bool `toml:"delete" json:"delete" doc:"remove from targets what is not in the source"`
-	MaxDelete int  `toml:"max_delete" json:"max_delete" doc:"wait for an operator rather than remove more entries in one pass, or within ten seconds; -1 is no limit"`
+	MaxDelete any  `toml:"max_delete" json:"max_delete" doc:"wait for an operator rather than remove more entries in one pass, or within ten seconds: a number, or a share of what the target holds such as \"20%\"; -1 is no limit"`
 
 	BackupDir  string `toml:"backup_dir" json:"backup_dir" doc:"keep what is deleted or replaced at the top of the target, in a directory of this name with the day behind it, such as .deleted-2026-01-31; empty keeps nothing"`
 	BackupDays int    `toml:"backup_days" json:"backup_days" doc:"remove those directories after so many days; 0 is never"`
@@ -115,7 +115,7 @@ type Settings struct {
 
 // builtIn are the values of keys that are said nowhere.
 func builtIn() Settings {
-	return Settings{BwLimit: "", Delete: true, MaxDelete: -1, BackupDays: 30, Watch: "auto",
+	return Settings{BwLimit: "", Delete: true, MaxDelete: int64(-1), BackupDays: 30, Watch: "auto",
 		OnBatch: "", OnInStep: "", OnFailing: "", HookTimeout: Duration(30 * time.Second), HookRetries: 3,
 		PollInterval: Duration(5 * time.Second), MaxHold: Duration(time.Minute)}
 }
@@ -190,12 +190,16 @@ func (m *Mirror) Live() (mirror.Config, error) {
 	if err != nil {
 		return mirror.Config{}, err
 	}
+	limit, err := m.maxDelete()
+	if err != nil {
+		return mirror.Config{}, err
+	}
 	quiet, err := ParseWindows(m.QuietHours)
 	if err != nil {
 		return mirror.Config{}, err
 	}
 	return mirror.Config{
-		Source: m.Source, Targets: m.Targets, NoDelete: !m.Delete, MaxDelete: m.MaxDelete, Rules: m.rules,
+		Source: m.Source, Targets: m.Targets, NoDelete: !m.Delete, MaxDelete: limit, Rules: m.rules,
 		Backups:      target.Backups{Dir: m.BackupDir, Days: m.BackupDays},
 		PasswordFile: m.PasswordFile, PasswordFiles: m.PasswordFiles, Shell: m.Shell, RsyncPath: m.RsyncPath,
 		TLS: m.TLS, TLSFiles: secure.Client{CA: m.TLSCA, Cert: m.TLSCert, Key: m.TLSKey, Name: m.TLSName},

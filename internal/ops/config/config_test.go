@@ -60,7 +60,7 @@ func TestMirrorsTakeWhatTheyDoNotSayFromDefaults(t *testing.T) {
 		t.Fatalf("got %+v", c)
 	}
 	www, db := c.Find("www"), c.Find("db")
-	if !reflect.DeepEqual(www.Exclude, []string{"cache/", "*.swp"}) || !www.Delete || www.MaxDelete != 100 || www.MaxHold != config.Duration(2*time.Minute) {
+	if !reflect.DeepEqual(www.Exclude, []string{"cache/", "*.swp"}) || !www.Delete || www.MaxDelete != int64(100) || www.MaxHold != config.Duration(2*time.Minute) {
 		t.Errorf("www: got %+v", www)
 	}
 	if !reflect.DeepEqual(db.Exclude, []string{"*.swp"}) || db.Delete || db.PasswordFile != "/etc/all.pass" || db.Watch != "auto" {
@@ -98,6 +98,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		"a password in a target":        {"[mirror.a]\nsource='/s'\ntargets=['rsync://u:p@h/m']", "passwords are not written here"},
 		"not TOML":                      {"[mirror.a\n", "line 1"},
 		"a wrong type":                  {"[mirror.a]\n" + good + "delete = 'yes'", "line 4"},
+		"a share of more than all":      {"[mirror.a]\n" + good + "max_delete = '101%'", "max_delete: 101%: want a number of entries"},
+		"a limit that is no number":     {"[mirror.a]\n" + good + "max_delete = [1]", "max_delete: [1]: want a number of entries"},
 		"a bad time":                    {"[mirror.a]\n" + good + "max_hold = '5'", "no time of 0 or more"},
 		"no mirror":                     {"", "no mirror is configured"},
 		"no source":                     {"[mirror.a]\ntargets = ['/t']", "mirror.a: source: no directory named"},

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/live/change"
 	"lockstep/internal/live/target"
 	"lockstep/internal/live/watch"
 )
@@ -169,8 +170,8 @@ func absolute(key, p string) error {
 }
 
 func (m *Mirror) bounds() error {
-	if m.MaxDelete < -1 {
-		return fmt.Errorf("max_delete: %d is below -1", m.MaxDelete)
+	if _, err := m.maxDelete(); err != nil {
+		return fmt.Errorf("max_delete: %v: %w", m.MaxDelete, err)
 	}
 	if m.Protocol != 0 && (m.Protocol < 27 || m.Protocol > 32) {
 		return fmt.Errorf("protocol: %d is not within 27 to 32", m.Protocol)
@@ -194,6 +195,11 @@ func (m *Mirror) bounds() error {
 		return fmt.Errorf("quiet_hours: %w", err)
 	}
 	return nil
+}
+
+// maxDelete is what MaxDelete says: a number, or a string.
+func (s *Settings) maxDelete() (change.Limit, error) {
+	return change.ParseLimit(fmt.Sprint(s.MaxDelete))
 }
 
 func checkTarget(text string) error {

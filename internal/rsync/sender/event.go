@@ -44,7 +44,11 @@ func (m *run) event(q *request, o *openList) *output.Event {
 
 // note counts what the peer creates.
 func (m *run) note(q *request, o *openList) {
-	if q.iflags&itemNew == 0 || o.facts == nil || m.params.Protocol < itemFlagsMin {
+	if q.iflags&itemNew == 0 || m.params.Protocol < itemFlagsMin {
+		return
+	}
+	m.result.New++
+	if o.facts == nil {
 		return
 	}
 	_, kind := o.what(q.ndx)

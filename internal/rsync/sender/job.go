@@ -206,6 +206,7 @@ type Result struct {
 	Read        int64 // raw bytes of the connection, frames included
 	Written     int64
 	TotalSize   int64 // of the regular files and symlinks listed
+	New         int   // entries that the peer did not have; of others than files it says so only if it is to report items
 
 	// What only Sources count: entries by kind, those that the peer created,
 	// the sizes of the files that were sent, the bytes of the lists and how
