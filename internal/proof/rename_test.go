@@ -17,7 +17,7 @@ func TestRenamesCrossNoContent(t *testing.T) {
 		files    = 200
 		size     = 20_000
 		large    = 8 << 20
-		overhead = 60_000 // bytes that names, sums and the sessions may take, for each target
+		overhead = 100_000 // bytes that names, block sums and the sessions may take, for each target
 	)
 	renames := []struct {
 		name, script string
