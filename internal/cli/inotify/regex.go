@@ -5,6 +5,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // pattern is a compiled --exclude or --include.
@@ -92,7 +93,7 @@ func (t *translation) step() error {
 	case '*', '+', '?':
 		return t.repeat(rest[:1], 1)
 	case '{':
-		bound := boundForm.FindStringSubmatch(rest)
+		bound := boundForm().FindStringSubmatch(rest)
 		if bound == nil {
 			return errors.New("a { that begins no repetition such as {2,3}")
 		}
@@ -204,7 +205,7 @@ func class(s string) string {
 }
 
 // boundForm is a bound such as {2}, {2,}, {,3} or {2,3}.
-var boundForm = regexp.MustCompile(`^\{(?:([0-9]+)(,[0-9]*)?|(,[0-9]*))\}`)
+var boundForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\{(?:([0-9]+)(,[0-9]*)?|(,[0-9]*))\}`) })
 
 // match reports whether the expression matches anywhere in path.
 func (p *pattern) match(path string) bool { return p.re.MatchString(latin(path)) }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/sender"
@@ -15,11 +16,11 @@ import (
 // file that it was writing (rsync-transfer 4.6, 5.1). This file reads them.
 
 var (
-	quotedName = regexp.MustCompile(`"([^"]*(?:"[^"]*)*?)"(?: \(in [^)]*\))?`)
-	parenName  = regexp.MustCompile(`\((.+)\) failed`)
-	tempName   = regexp.MustCompile(`^\.?(.*)\.[A-Za-z0-9]{6}$`)
-	unverified = regexp.MustCompile(`^(?:WARNING|ERROR): (.+) failed verification`)
-	octalByte  = regexp.MustCompile(`\\#[0-3][0-7][0-7]`)
+	quotedName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`"([^"]*(?:"[^"]*)*?)"(?: \(in [^)]*\))?`) })
+	parenName  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\((.+)\) failed`) })
+	tempName   = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\.?(.*)\.[A-Za-z0-9]{6}$`) })
+	unverified = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:WARNING|ERROR): (.+) failed verification`) })
+	octalByte  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`\\#[0-3][0-7][0-7]`) })
 )
 
 // summaries are messages that blame nothing by themselves.
@@ -78,7 +79,7 @@ func (r *run) named(message string, list []sender.Item) (tree.Path, bool) {
 // name stands for.
 func candidates(message string) []string {
 	var names []string
-	for _, form := range []*regexp.Regexp{quotedName, parenName, unverified} {
+	for _, form := range []*regexp.Regexp{quotedName(), parenName(), unverified()} {
 		for _, hit := range form.FindAllStringSubmatch(message, -1) {
 			name := unescape(hit[1])
 			names = append(names, name)
@@ -86,7 +87,7 @@ func candidates(message string) []string {
 			if i := strings.LastIndexByte(name, '/'); i >= 0 {
 				dir, base = name[:i+1], name[i+1:]
 			}
-			if t := tempName.FindStringSubmatch(base); t != nil {
+			if t := tempName().FindStringSubmatch(base); t != nil {
 				names = append(names, dir+t[1], dir+"."+t[1])
 			}
 		}
@@ -95,7 +96,7 @@ func candidates(message string) []string {
 }
 
 func unescape(s string) string {
-	return octalByte.ReplaceAllStringFunc(s, func(e string) string {
+	return octalByte().ReplaceAllStringFunc(s, func(e string) string {
 		return string([]byte{(e[2]-'0')<<6 | (e[3]-'0')<<3 | (e[4] - '0')})
 	})
 }

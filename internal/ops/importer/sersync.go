@@ -221,13 +221,13 @@ func (r *Result) remotes(local, rsync *element, settings map[string]any) (target
 
 // simple is the regular expressions that have the form of a pattern: an anchor
 // or "anything", characters that stand for themselves, and slashes at the end.
-var simple = regexp.MustCompile(`^(\^|\(\.\*\)|\.\*)?((?:[\w\-~ #@,=%&!:]|\\\.|/[\w\-])+)(/\*|/)?(\$)?$`)
+const simple = `^(\^|\(\.\*\)|\.\*)?((?:[\w\-~ #@,=%&!:]|\\\.|/[\w\-])+)(/\*|/)?(\$)?$`
 
 // expression turns an exclude of filter into patterns. The expression has to
 // match the whole of "name" at the top, or "/sub/name" below it.
 func (r *Result) expression(k *element) []string {
 	text := k.attrs["expression"]
-	m := simple.FindStringSubmatch(text)
+	m := regexp.MustCompile(simple).FindStringSubmatch(text)
 	if m == nil {
 		r.note(k.line, "filter exclude "+quoted(text), Refused, "write this regular expression as a pattern of rsync, in crontabfilter or later in exclude")
 		return nil

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,7 +20,9 @@ import (
 var assets embed.FS
 
 // pages are the templates: "page" is the whole, "body" the part that changes.
-var pages = template.Must(template.New("").ParseFS(assets, "assets/*.html"))
+var pages = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("").ParseFS(assets, "assets/*.html"))
+})
 
 // cookieName holds a digest of the token, so that the token itself is not in
 // the browser's files.
@@ -140,7 +143,7 @@ func file(w http.ResponseWriter, name, kind string) {
 // show renders a template as a whole before anything is sent.
 func show(w http.ResponseWriter, code int, name string, view any) {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, view); err != nil {
+	if err := pages().ExecuteTemplate(&b, name, view); err != nil {
 		http.Error(w, fmt.Sprintf("page: %v", err), http.StatusInternalServerError)
 		return
 	}
@@ -152,6 +155,6 @@ func show(w http.ResponseWriter, code int, name string, view any) {
 // render is the body of the page.
 func render(v view) ([]byte, error) {
 	var b bytes.Buffer
-	err := pages.ExecuteTemplate(&b, "body", v)
+	err := pages().ExecuteTemplate(&b, "body", v)
 	return b.Bytes(), err
 }

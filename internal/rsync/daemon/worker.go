@@ -12,8 +12,11 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/session"
@@ -344,17 +347,23 @@ func (w *worker) become() (told string, err error) {
 	return "", nil
 }
 
-// assume makes the whole process run as id, for good.
+// assume makes the whole process run as id, for good. What it is already is left
+// alone: each change stops all threads.
 func (id *Identity) assume() (told string, err error) {
 	if len(id.GIDs) > 0 {
-		if err := syscall.Setgroups(id.GIDs); err != nil {
-			return "setgroups failed", fmt.Errorf("rsync: [Receiver] setgroups failed: %s", output.Strerror(err))
+		gid := id.GIDs[0]
+		if groups, err := syscall.Getgroups(); err != nil || !slices.Equal(groups, id.GIDs) {
+			if err := syscall.Setgroups(id.GIDs); err != nil {
+				return "setgroups failed", fmt.Errorf("rsync: [Receiver] setgroups failed: %s", output.Strerror(err))
+			}
 		}
-		if err := syscall.Setresgid(id.GIDs[0], id.GIDs[0], id.GIDs[0]); err != nil {
-			return "setgid failed", fmt.Errorf("rsync: [Receiver] setgid %d failed: %s", id.GIDs[0], output.Strerror(err))
+		if r, e, s := unix.Getresgid(); r != gid || e != gid || s != gid {
+			if err := syscall.Setresgid(gid, gid, gid); err != nil {
+				return "setgid failed", fmt.Errorf("rsync: [Receiver] setgid %d failed: %s", gid, output.Strerror(err))
+			}
 		}
 	}
-	if id.UID >= 0 {
+	if r, e, s := unix.Getresuid(); id.UID >= 0 && (r != id.UID || e != id.UID || s != id.UID) {
 		if err := syscall.Setresuid(id.UID, id.UID, id.UID); err != nil {
 			return "setuid failed", fmt.Errorf("rsync: [Receiver] setuid %d failed: %s", id.UID, output.Strerror(err))
 		}

@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -23,8 +24,10 @@ func stopAfter(text string, now time.Time) (time.Time, error) {
 // likes, then T alone or with HOUR:MINUTE; a time alone may do without the T and
 // without the hour.
 var (
-	stopDate = regexp.MustCompile(`^(?:(?:(\d+)[-/])?(\d+)[-/])?(\d+)(?:[Tt](?:(\d+):(\d+))?)?$`)
-	stopTime = regexp.MustCompile(`^(?:[Tt]?(\d+))?:(\d+)$`)
+	stopDate = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(?:(?:(\d+)[-/])?(\d+)[-/])?(\d+)(?:[Tt](?:(\d+):(\d+))?)?$`)
+	})
+	stopTime = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:[Tt]?(\d+))?:(\d+)$`) })
 )
 
 // unset marks a part of a date that was not said.
@@ -51,14 +54,14 @@ func stopAt(text string, now time.Time) (time.Time, error) {
 
 func parseClock(text string) (clock, bool) {
 	c := clock{unset, unset, unset, unset, unset}
-	if m := stopTime.FindStringSubmatch(text); m != nil {
+	if m := stopTime().FindStringSubmatch(text); m != nil {
 		c.hour, c.minute = part(m[1]), part(m[2])
 		if c.hour == unset && strings.ContainsAny(text, "Tt") {
 			return c, false
 		}
 		return c, c.valid()
 	}
-	m := stopDate.FindStringSubmatch(text)
+	m := stopDate().FindStringSubmatch(text)
 	if m == nil {
 		return c, false
 	}

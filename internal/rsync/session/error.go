@@ -8,6 +8,7 @@ import (
 	"net"
 	"regexp"
 	"strings"
+	"sync"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/flist"
@@ -132,13 +133,13 @@ func verdict(message string) (permanent, known bool) {
 // The two forms in which peers name an option that they don't take
 // (rsync-transfer 7.1).
 var (
-	refusedOption = regexp.MustCompile(`configured to refuse (-{1,2}[A-Za-z0-9@-]+)`)
-	unknownOption = regexp.MustCompile(`(-{1,2}[A-Za-z0-9@-]+)(?:=\S*)?: unknown option`)
+	refusedOption = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`configured to refuse (-{1,2}[A-Za-z0-9@-]+)`) })
+	unknownOption = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(-{1,2}[A-Za-z0-9@-]+)(?:=\S*)?: unknown option`) })
 )
 
 func optionIn(messages []string) string {
 	for _, m := range messages {
-		for _, form := range []*regexp.Regexp{refusedOption, unknownOption} {
+		for _, form := range []*regexp.Regexp{refusedOption(), unknownOption()} {
 			if hit := form.FindStringSubmatch(m); hit != nil {
 				return hit[1]
 			}
