@@ -15,6 +15,7 @@ import (
 
 	"lockstep/internal/cli/lockstep"
 	"lockstep/internal/ops/service"
+	"lockstep/internal/rsync/session"
 )
 
 // layout is what a package holds, below a directory that stands for the root.
@@ -42,7 +43,7 @@ const faceDir = "/usr/lib/lockstep/bin"
 
 // The setup that the units of a package are for. The configuration is not known.
 var packaged = service.Setup{
-	Binary: "/usr/bin/lockstep", Config: "/etc/lockstep/lockstep.toml", Any: true, Verify: "weekly", Daemon: "/etc/rsyncd.conf",
+	Binary: "/usr/bin/lockstep", Config: "/etc/lockstep/lockstep.toml", Any: true, Verify: []service.Check{{When: "weekly"}}, Daemon: "/etc/rsyncd.conf", Port: session.DefaultPort,
 }
 
 // fill writes everything but the binary.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"lockstep/internal/ops/config"
 	"lockstep/internal/ops/control"
 	"lockstep/internal/ops/doctor"
+	"lockstep/internal/ops/service"
 )
 
 // doctorOptions are the flags of lockstep doctor.
@@ -80,7 +82,7 @@ func (a *app) runDoctor(o *doctorOptions, words []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	var running *doctor.Finding
+	var own []doctor.Finding // of lockstep itself
 	look := doctor.Options{Root: o.root, Mirrors: cfg.Mirrors, Offline: o.offline, Timeout: o.timeout}
 	if len(words) == 0 && cfg.File != "" {
 		f := doctor.Finding{Check: "running", Level: doctor.Note, Text: "no lockstep runs with this configuration", Fix: "lockstep service install -c " + tree.ShellWord(cfg.File)}
@@ -88,15 +90,18 @@ func (a *app) runDoctor(o *doctorOptions, words []string) error {
 			look.Running = reply.Status.PID
 			f = doctor.Finding{Check: "running", Level: doctor.OK, Text: fmt.Sprintf("lockstep runs, pid %d", look.Running)}
 		}
-		running = &f
+		own = append(own, f)
+		units, err := unfitUnits(o.root, cfg)
+		if err != nil {
+			return err
+		}
+		own = append(own, units...)
 	}
 	r := doctor.Examine(ctx, look)
 	if ctx.Err() != nil {
 		return errInterrupted
 	}
-	if running != nil {
-		r.Findings = append([]doctor.Finding{*running}, r.Findings...)
-	}
+	r.Findings = append(own, r.Findings...)
 	fixed := ""
 	if o.fix {
 		if fixed, err = r.Fix(o.root); err != nil {
@@ -115,6 +120,34 @@ func (a *app) runDoctor(o *doctorOptions, words []string) error {
 		return errUnwell
 	}
 	return nil
+}
+
+// unfitUnits tells of units that were written for another configuration.
+func unfitUnits(root string, c *config.Config) (all []doctor.Finding, err error) {
+	for _, user := range []bool{false, true} {
+		o := serviceOptions{user: user}
+		dir, err := o.unitDir()
+		if err != nil {
+			continue // a user without a home has no units
+		}
+		setup, err := o.setup(c)
+		if err != nil {
+			return nil, err
+		}
+		units, err := setup.Units()
+		if err != nil {
+			return nil, err
+		}
+		names, err := service.Unfit(filepath.Join(root, dir), units)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range names {
+			all = append(all, doctor.Finding{Check: "units", Level: doctor.Warning, Text: n + " does not fit the configuration any more",
+				Fix: "lockstep service install -c " + tree.ShellWord(c.File)})
+		}
+	}
+	return all, nil
 }
 
 // examined is the configuration to look at: of words, of the file, or none if

@@ -61,8 +61,8 @@ left alone.`,
 	}
 	configFlag(cmd.Flags(), &o.config)
 	o.addFlags(cmd.Flags())
-	cmd.Flags().StringVar(&o.verify, "verify", "", "compare everything at this `TIME`, as systemd has them: weekly, daily, 'Sun 03:00'")
-	cmd.Flags().StringVar(&o.rate, "verify-bwlimit", "", "with --verify: read at most so much a second, a `RATE`")
+	cmd.Flags().StringVar(&o.verify, "verify", "", "compare mirrors whose configuration says nothing (verify) at this `TIME`, as systemd has them: weekly, daily, 'Sun 03:00'")
+	cmd.Flags().StringVar(&o.rate, "verify-bwlimit", "", "let these comparisons read at most so much a second, a `RATE` (default what verify_bwlimit says)")
 	cmd.Flags().StringVar(&o.daemon, "daemon", "", "serve this rsyncd.conf, a `FILE`, as well: systemd listens, and starts the daemon with the first client")
 	cmd.Flags().IntVar(&o.port, "port", session.DefaultPort, "with --daemon: the `PORT` to listen on")
 	cmd.Flags().BoolVar(&o.print, "print", false, "print the units, change nothing")
@@ -125,6 +125,11 @@ func (a *app) installService(o *serviceOptions) error {
 	for _, n := range names {
 		a.console.printf("wrote %s", tree.Quote(filepath.Join(dir, n)))
 	}
+	if setup.Config != "" {
+		if err := a.removeStale(o, dir, units); err != nil {
+			return err
+		}
+	}
 	if o.dir != "" {
 		return nil
 	}
@@ -146,6 +151,37 @@ func (a *app) installService(o *serviceOptions) error {
 	return nil
 }
 
+// removeStale removes the timers of mirrors that are not to be compared any more.
+func (a *app) removeStale(o *serviceOptions, dir string, units []service.Unit) error {
+	names, err := service.Stale(dir, units)
+	if err != nil || len(names) == 0 {
+		return err
+	}
+	return a.removeUnits(o, dir, names)
+}
+
+// removeUnits stops and removes units.
+func (a *app) removeUnits(o *serviceOptions, dir string, names []string) error {
+	if o.dir == "" {
+		for _, n := range names {
+			words := []string{"disable", "--now", n}
+			if before, after, template := strings.Cut(n, "@."); template {
+				words = []string{"stop", before + "@*." + after} // those of it that run, if any
+			}
+			if err := o.systemctl(words...); err != nil {
+				return err
+			}
+		}
+	}
+	if err := service.Remove(dir, names); err != nil {
+		return err
+	}
+	for _, n := range names {
+		a.console.printf("removed %s", tree.Quote(filepath.Join(dir, n)))
+	}
+	return nil
+}
+
 // mirrors is the configuration of the mirrors. On a machine that has none, and
 // is to serve a daemon, it is empty.
 func (o *serviceOptions) mirrors() (*config.Config, error) {
@@ -163,7 +199,7 @@ func (o *serviceOptions) setup(c *config.Config) (service.Setup, error) {
 	if err == nil {
 		binary, err = filepath.EvalSymlinks(binary)
 	}
-	s := service.Setup{Binary: binary, Config: c.File, User: o.user, Verify: o.verify, Rate: o.rate}
+	s := service.Setup{Binary: binary, Config: c.File, User: o.user, Rate: o.rate}
 	if o.daemon != "" {
 		if o.port < 1 || o.port > 65535 {
 			return s, usageError{fmt.Errorf("port: %d is not within 1 to 65535", o.port)}
@@ -177,8 +213,12 @@ func (o *serviceOptions) setup(c *config.Config) (service.Setup, error) {
 		}
 	}
 	for i := range c.Mirrors {
-		s.Reads = append(s.Reads, c.Mirrors[i].Source)
-		for _, t := range c.Mirrors[i].Targets {
+		m := &c.Mirrors[i]
+		if when := cmp.Or(m.Verify, o.verify); when != "" && when != config.Never {
+			s.Verify = append(s.Verify, service.Check{Mirror: m.Name, When: when})
+		}
+		s.Reads = append(s.Reads, m.Source)
+		for _, t := range m.Targets {
 			if spec, err := target.ParseSpec(t); err == nil && spec.Transport == target.Local {
 				s.Writes = append(s.Writes, spec.Path)
 			}
@@ -200,16 +240,8 @@ func (a *app) uninstallService(o *serviceOptions) error {
 		a.console.printf("no unit of lockstep is in %s", tree.Quote(dir))
 		return nil
 	}
-	if o.dir == "" {
-		if err := o.systemctl(append([]string{"disable", "--now"}, names...)...); err != nil {
-			return err
-		}
-	}
-	if err := service.Remove(dir, names); err != nil {
+	if err := a.removeUnits(o, dir, names); err != nil {
 		return err
-	}
-	for _, n := range names {
-		a.console.printf("removed %s", tree.Quote(filepath.Join(dir, n)))
 	}
 	if o.dir == "" {
 		return o.systemctl("daemon-reload")

@@ -93,6 +93,7 @@ func (a *app) runVerify(o *verifyOptions, c *config.Config, name string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	meant, different := 0, false
+	var failed []error
 	for i := range c.Mirrors {
 		m := &c.Mirrors[i]
 		if name != "" && m.Name != name || o.ask.target != "" && !slices.Contains(m.Targets, o.ask.target) {
@@ -103,12 +104,14 @@ func (a *app) runVerify(o *verifyOptions, c *config.Config, name string) error {
 		if ctx.Err() != nil {
 			return errInterrupted
 		}
-		if err != nil {
-			return fmt.Errorf("mirror %s: %w", m.Name, err)
+		if err != nil { // that is no reason to leave out the others
+			failed = append(failed, fmt.Errorf("mirror %s: %w", m.Name, err))
 		}
 		different = different || differs
 	}
 	switch {
+	case len(failed) > 0:
+		return errors.Join(failed...)
 	case meant == 0:
 		return usageError{fmt.Errorf("no mirror is called %s, or has that target", tree.Quote(name))}
 	case different:
@@ -202,8 +205,11 @@ func (a *app) mend(ctx context.Context, o *verifyOptions, m *config.Mirror) erro
 func verifyConfig(o *verifyOptions, m *config.Mirror) (mirror.Config, error) {
 	cfg, err := m.Live()
 	cfg.Once, cfg.Checksum = true, true
-	if o.bwLimit != "" {
-		if cfg.BwLimit, err = config.ParseRates(o.bwLimit); err != nil {
+	if err != nil {
+		return cfg, err
+	}
+	if limit := cmp.Or(o.bwLimit, m.VerifyBwLimit); limit != "" {
+		if cfg.BwLimit, err = config.ParseRates(limit); err != nil {
 			return cfg, err
 		}
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"lockstep/internal/fs/tree"
@@ -47,6 +48,30 @@ func ParseRates(s string) (hours.Rates, error) {
 		all = append(all, one)
 	}
 	return all, nil
+}
+
+// Never is the time at which a mirror is not compared.
+const Never = "never"
+
+// calendarWords are the times that have a name (systemd.time(7)).
+var calendarWords = []string{Never, "minutely", "hourly", "daily", "weekly", "monthly", "quarterly", "semiannually", "yearly", "annually"}
+
+// checkCalendar refuses what cannot be a time of systemd: whether it is one in
+// every detail systemd alone can say.
+func checkCalendar(s string) error {
+	other := func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(" *:/.,~-_+", r))
+	}
+	switch {
+	case s == "" || slices.Contains(calendarWords, strings.ToLower(s)):
+		return nil
+	case len(s) > 200 || strings.ContainsFunc(s, other) || !strings.ContainsAny(s, "0123456789"):
+		if near := nearest(s, calendarWords); near != "" {
+			return fmt.Errorf("%s is no time: did you mean %s?", tree.Quote(s), near)
+		}
+		return fmt.Errorf("%s is no time: want %s, or one of systemd such as 'Sun 03:00'", tree.Quote(s), strings.Join(calendarWords[2:5], ", "))
+	}
+	return nil
 }
 
 // errRates says how rates may be written.

@@ -80,6 +80,9 @@ type Settings struct {
 	BackupDir  string `toml:"backup_dir" json:"backup_dir" doc:"keep what is deleted or replaced at the top of the target, in a directory of this name with the day behind it, such as .deleted-2026-01-31; empty keeps nothing"`
 	BackupDays int    `toml:"backup_days" json:"backup_days" doc:"remove those directories after so many days; 0 is never"`
 
+	Verify        string `toml:"verify" json:"verify" doc:"compare this mirror in full at this time, as systemd has them: weekly, daily, 'Sun 03:00'; empty is what service install --verify says, never is never; service install makes the timers"`
+	VerifyBwLimit string `toml:"verify_bwlimit" json:"verify_bwlimit" doc:"what lockstep verify may read a second, written as bwlimit is; empty is what bwlimit says"`
+
 	PasswordFile  string            `toml:"password_file" json:"password_file" doc:"the file with the password of rsync daemons, an absolute path"`
 	PasswordFiles map[string]string `toml:"password_files" json:"password_files" doc:"such a file for single targets: a table from a target as it stands in targets to a file"`
 	TLS           bool              `toml:"tls" json:"tls" doc:"speak TLS with all rsync daemons, as with rsyncs://"`
@@ -166,9 +169,14 @@ func (c *Config) Find(name string) *Mirror {
 }
 
 // Same reports whether m and o ask for the same, the contents of their rule
-// files included.
+// files included. When they are compared, and how fast, is no business of a
+// mirror that runs.
 func (m *Mirror) Same(o *Mirror) bool {
-	return m.Name == o.Name && m.digest == o.digest && reflect.DeepEqual(m.Settings, o.Settings)
+	live := func(s Settings) Settings {
+		s.Verify, s.VerifyBwLimit = "", ""
+		return s
+	}
+	return m.Name == o.Name && m.digest == o.digest && reflect.DeepEqual(live(m.Settings), live(o.Settings))
 }
 
 // Origin says where a key's value is from: "mirror", "defaults", "both" for

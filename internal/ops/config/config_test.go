@@ -281,3 +281,13 @@ func TestGuardsThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+func TestWhenAMirrorIsComparedIsNoChangeOfIt(t *testing.T) {
+	const text = "[mirror.a]\nsource = '/s'\ntargets = ['/t']\n"
+	one := decode(t, text)
+	for more, same := range map[string]bool{"verify = 'daily'\nverify_bwlimit = '1m'": true, "checksum = true": false} {
+		if other := decode(t, text+more); one.Mirrors[0].Same(&other.Mirrors[0]) != same {
+			t.Errorf("%s: the same is %v", more, !same)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -190,6 +191,12 @@ func (m *Mirror) bounds() error {
 	}
 	if _, err := m.rates(); err != nil {
 		return fmt.Errorf("bwlimit: %w", err)
+	}
+	if err := checkCalendar(m.Verify); err != nil {
+		return fmt.Errorf("verify: %w", err)
+	}
+	if _, err := ParseRates(cmp.Or(m.VerifyBwLimit, "0")); err != nil {
+		return fmt.Errorf("verify_bwlimit: %w", err)
 	}
 	if _, err := ParseWindows(m.QuietHours); err != nil {
 		return fmt.Errorf("quiet_hours: %w", err)

@@ -20,9 +20,17 @@ type Setup struct {
 	Reads  []string // sources, absolute
 	Writes []string // targets on this machine, absolute
 	Any    bool     // for a package: what it reads and writes is not known, nor that there is a configuration
-	Verify string   // when to compare everything (systemd.time(7)); "" = never
-	Rate   string   // what verify may read a second, as --bwlimit takes it; "" = no limit
+	Verify []Check  // when mirrors are compared in full
+	Rate   string   // what verify may read a second, as --bwlimit takes it; "" = what the configuration says
 }
+
+// Check is a regular comparison of one mirror.
+type Check struct {
+	Mirror string // "" in a package: the instance of the timer is the mirror
+	When   string // systemd.time(7)
+}
+
+func (c Check) timer() string { return "lockstep-verify@" + c.Mirror + ".timer" }
 
 // Unit is one unit file.
 type Unit struct{ Name, Text string }
@@ -44,14 +52,13 @@ func (s Setup) mark() string {
 // The units' names.
 const (
 	mainUnit    = "lockstep.service"
-	verifyUnit  = "lockstep-verify.service"
-	verifyTimer = "lockstep-verify.timer"
+	verifyUnit  = "lockstep-verify@.service"
 	rsyncdUnit  = "lockstep-rsyncd.service"
 	rsyncSocket = "lockstep-rsyncd.socket"
 )
 
-// unitNames are all that may be installed.
-var unitNames = []string{mainUnit, verifyUnit, verifyTimer, rsyncdUnit, rsyncSocket}
+// unitNames are all that may be installed, as patterns.
+var unitNames = []string{mainUnit, verifyUnit, "lockstep-verify@*.timer", rsyncdUnit, rsyncSocket}
 
 // ByOthers reports whether a unit is started by another one, and not enabled
 // itself.
@@ -81,15 +88,19 @@ func (s Setup) Units() ([]Unit, error) {
 		return units, nil
 	}
 	units = append(units, Unit{mainUnit, s.main()})
-	if s.Verify == "" {
+	if len(s.Verify) == 0 {
 		return units, nil
 	}
-	for _, text := range []string{s.Verify, s.Rate} {
-		if strings.ContainsAny(text, "\n\r") {
-			return nil, fmt.Errorf("service: %q is no line", text)
+	units = append(units, Unit{verifyUnit, s.verify()})
+	for _, c := range s.Verify {
+		for _, text := range []string{c.Mirror, c.When, s.Rate} {
+			if strings.ContainsAny(text, "\n\r/") {
+				return nil, fmt.Errorf("service: %q cannot stand in a unit", text)
+			}
 		}
+		units = append(units, Unit{c.timer(), s.timer(c.When)})
 	}
-	return append(units, Unit{verifyUnit, s.verify()}, Unit{verifyTimer, s.timer()}), nil
+	return units, nil
 }
 
 // main is the unit of lockstep run.
@@ -153,20 +164,20 @@ func lies(paths []string, dirs ...string) bool {
 
 func (s Setup) verify() string {
 	var b strings.Builder
-	b.WriteString(s.mark() + "[Unit]\nDescription=Compare mirrored trees in full\nAfter=" + mainUnit + "\n\n[Service]\nType=oneshot\n")
+	b.WriteString(s.mark() + "[Unit]\nDescription=Compare the mirror %i in full\nAfter=" + mainUnit + "\n\n[Service]\nType=oneshot\n")
 	limit := ""
 	if s.Rate != "" {
 		limit = " --bwlimit " + word(s.Rate)
 	}
-	fmt.Fprintf(&b, "ExecStart=%s verify -c %s --nice 19%s\n", word(s.Binary), word(s.Config), limit)
+	fmt.Fprintf(&b, "ExecStart=%s verify -c %s --nice 19%s %%i\n", word(s.Binary), word(s.Config), limit)
 	s.harden(&b)
 	return b.String()
 }
 
-func (s Setup) timer() string {
+func (s Setup) timer(when string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s[Unit]\nDescription=Compare mirrored trees in full, regularly\n\n[Timer]\nOnCalendar=%s\nPersistent=yes\nRandomizedDelaySec=10min\n",
-		s.mark(), strings.ReplaceAll(s.Verify, "%", "%%"))
+	fmt.Fprintf(&b, "%s[Unit]\nDescription=Compare the mirror %%i in full, regularly\n\n[Timer]\nOnCalendar=%s\nPersistent=yes\nRandomizedDelaySec=10min\n",
+		s.mark(), strings.ReplaceAll(when, "%", "%%"))
 	s.install(&b, "timers.target", "timers.target")
 	return b.String()
 }
@@ -190,7 +201,7 @@ func (s Setup) rsyncd() string {
 func (s Setup) socket() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s[Unit]\nDescription=The port of the rsync daemon\nConflicts=rsync.service\n\n[Socket]\nListenStream=%d\nFileDescriptorName=rsync\nBacklog=128\n",
-		mark, s.Port)
+		s.mark(), s.Port)
 	s.install(&b, "sockets.target", "sockets.target")
 	return b.String()
 }
@@ -256,20 +267,58 @@ func replace(name, text string) error {
 // Installed are the names of the units of ours in dir.
 func Installed(dir string) ([]string, error) {
 	var names []string
-	for _, n := range unitNames {
-		_, err := os.Lstat(filepath.Join(dir, n))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		ours, err := isOurs(filepath.Join(dir, n))
+	for _, pattern := range unitNames {
+		found, err := fs.Glob(os.DirFS(dir), pattern)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("service: %w", err)
 		}
-		if ours {
-			names = append(names, n)
+		for _, n := range found {
+			ours, err := isOurs(filepath.Join(dir, n))
+			if err != nil {
+				return nil, err
+			}
+			if ours {
+				names = append(names, n)
+			}
 		}
 	}
 	return names, nil
+}
+
+// Stale are the names of units of ours in dir that compare mirrors and are not
+// among units.
+func Stale(dir string, units []Unit) ([]string, error) {
+	names, err := Installed(dir)
+	return slices.DeleteFunc(names, func(n string) bool {
+		return !strings.HasPrefix(n, "lockstep-verify@") || slices.ContainsFunc(units, func(u Unit) bool { return u.Name == n })
+	}), err
+}
+
+// Unfit are the names of those units that in dir are ours and say something
+// else, or are missing, if the service of mirrors in it is ours; none if it is
+// not. Which program is run does not count.
+func Unfit(dir string, units []Unit) ([]string, error) {
+	installed, err := Installed(dir)
+	if err != nil || !slices.Contains(installed, mainUnit) {
+		return nil, err
+	}
+	var names []string
+	for _, u := range units {
+		text, err := os.ReadFile(filepath.Join(dir, u.Name))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("service: %w", err)
+		}
+		if err != nil || slices.Contains(installed, u.Name) && sense(string(text)) != sense(u.Text) {
+			names = append(names, u.Name)
+		}
+	}
+	return names, nil
+}
+
+// sense is a unit without what it runs.
+func sense(text string) string {
+	lines := slices.DeleteFunc(strings.Split(text, "\n"), func(l string) bool { return strings.HasPrefix(l, "Exec") })
+	return strings.Join(lines, "\n")
 }
 
 // Remove removes the units of ours from dir, and nothing else.

@@ -62,7 +62,7 @@ func TestUnitsFitTheConfiguration(t *testing.T) {
 	if _, err := (service.Setup{Binary: "lockstep", Config: "/c"}).Units(); err == nil {
 		t.Error("a relative binary is accepted")
 	}
-	if _, err := (service.Setup{Binary: "/l", Config: "/c", Verify: "daily\nX=y"}).Units(); err == nil {
+	if _, err := (service.Setup{Binary: "/l", Config: "/c", Verify: []service.Check{{Mirror: "www", When: "daily\nX=y"}}}).Units(); err == nil {
 		t.Error("a time of two lines is accepted")
 	}
 }
@@ -75,7 +75,7 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 	}
 	for _, user := range []bool{false, true} {
 		dir := t.TempDir()
-		s := service.Setup{Binary: "/bin/true", Config: "/etc/l.toml", User: user, Reads: []string{"/usr"}, Writes: []string{"/var/a b"}, Verify: "Sun 03:00", Rate: "10m",
+		s := service.Setup{Binary: "/bin/true", Config: "/etc/l.toml", User: user, Reads: []string{"/usr"}, Writes: []string{"/var/a b"}, Verify: []service.Check{{Mirror: "www", When: "Sun 03:00"}, {Mirror: "a.b-c_d", When: "*-*-* 4:00"}}, Rate: "10m",
 			Daemon: "/etc/rsyncd.conf", Port: 873}
 		all, err := s.Units()
 		if err != nil {
@@ -97,7 +97,7 @@ func TestSystemdTakesTheUnits(t *testing.T) {
 
 func TestOnlyWhatWeWroteIsReplacedAndRemoved(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "units")
-	all, err := service.Setup{Binary: "/l", Config: "/c", Verify: "daily"}.Units()
+	all, err := service.Setup{Binary: "/l", Config: "/c", Verify: []service.Check{{Mirror: "www", When: "daily"}}}.Units()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestOnlyWhatWeWroteIsReplacedAndRemoved(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	theirs := filepath.Join(dir, "lockstep-verify.service")
+	theirs := filepath.Join(dir, "lockstep-verify@.service")
 	if err := os.WriteFile(theirs, []byte("[Service]\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -114,14 +114,14 @@ func TestOnlyWhatWeWroteIsReplacedAndRemoved(t *testing.T) {
 		t.Errorf("a unit of somebody else: %v", err)
 	}
 	names, err := service.Installed(dir)
-	if err != nil || !slices.Equal(names, []string{"lockstep.service", "lockstep-verify.timer"}) {
+	if err != nil || !slices.Equal(names, []string{"lockstep.service", "lockstep-verify@www.timer"}) {
 		t.Errorf("installed: %q, %v", names, err)
 	}
 	if err := service.Remove(dir, names); err != nil {
 		t.Fatal(err)
 	}
 	left, err := os.ReadDir(dir)
-	if err != nil || len(left) != 1 || left[0].Name() != "lockstep-verify.service" {
+	if err != nil || len(left) != 1 || left[0].Name() != "lockstep-verify@.service" {
 		t.Errorf("left: %v, %v", left, err)
 	}
 }
