@@ -42,11 +42,13 @@ type fanotify struct {
 	pid     int32
 
 	tree    dirs[string]
-	outside map[string]struct{} // directories outside the source, or gone
+	outside map[string]whereabouts // directories that are not in the source
 	areas   []*area
 	led     map[*dir[string]]bool // directories whose place was looked up since the queue was last empty
 	swap    swap
-	written written
+	written lately
+	// replaced are files that lost a name to another file and have others.
+	replaced lately
 
 	lastDir  *dir[string] // the directory of the last record, and its path
 	lastPath tree.Path
@@ -160,9 +162,12 @@ func (f *fanotify) record(rec *fanRecord, rest []byte, out []Event) ([]Event, er
 		return f.unplaced(err, out)
 	}
 	if d == nil {
+		if !isDir && op&(Modify|CloseWrite|Attrib) != 0 && f.outside[string(rec.at.dir)] == removed {
+			return f.nameless(rec, rest, out) // it may have other names
+		}
 		f.w.counts.outside.Add(1)
 		if isDir && op&(Create|Delete) == Create {
-			f.markOutside(string(rec.self))
+			f.markOutside(string(rec.self), elsewhere)
 		}
 		return out, nil
 	}
@@ -174,7 +179,7 @@ func (f *fanotify) record(rec *fanRecord, rest []byte, out []Event) ([]Event, er
 		f.names(d, name, op, string(rec.self))
 	}
 	if !isDir {
-		out = f.outlived(rec, op, out)
+		out = f.parted(rec, op, f.outlived(rec, op, out))
 	}
 	ev := Event{Op: op, Path: f.pathOf(d).Join(name), Dir: isDir}
 	if isDir && op&Create != 0 && isSubvolume(rec.self) {
@@ -301,14 +306,14 @@ func (f *fanotify) drop(d *dir[string]) {
 	f.lastDir = nil
 }
 
-func (f *fanotify) markOutside(id string) {
+func (f *fanotify) markOutside(id string, where whereabouts) {
 	if id == "" || f.tree.byID[id] != nil {
 		return
 	}
 	if len(f.outside) >= maxOutside {
 		clear(f.outside)
 	}
-	f.outside[id] = struct{}{}
+	f.outside[id] = where
 }
 
 // rootChanged looks at the root again if id is the root.

@@ -18,7 +18,7 @@ func (w *Watch) openFanotify() error {
 		flags |= unix.FAN_UNLIMITED_QUEUE
 	}
 	f := &fanotify{w: w, tasks: make(tasks), pid: int32(os.Getpid()), targets: !w.cfg.plainNames,
-		tree: newDirs[string](), outside: map[string]struct{}{}, led: map[*dir[string]]bool{}}
+		tree: newDirs[string](), outside: map[string]whereabouts{}, led: map[*dir[string]]bool{}}
 	fd, err := -1, error(unix.EINVAL)
 	if f.targets {
 		fd, err = unix.FanotifyInit(flags|unix.FAN_REPORT_DFID_NAME_TARGET, unix.O_RDONLY)

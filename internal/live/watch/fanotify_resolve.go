@@ -63,8 +63,16 @@ func openID(mountFD int, id string) (int, error) {
 	}
 }
 
+// whereabouts says why a directory is not in the tree.
+type whereabouts bool
+
+const (
+	elsewhere whereabouts = false // outside the source
+	removed   whereabouts = true
+)
+
 // place finds the directory id in the tree: nil if it lies outside the source
-// or is gone, in which case a record about its parent says all there is to say.
+// or was removed, see outside.
 func (f *fanotify) place(id []byte) (*dir[string], error) {
 	if id == nil {
 		return nil, nil
@@ -76,6 +84,7 @@ func (f *fanotify) place(id []byte) (*dir[string], error) {
 		return nil, nil
 	}
 	var failed error
+	where := elsewhere
 	for _, a := range f.areas {
 		if !strings.HasPrefix(string(id), a.fsid) {
 			continue
@@ -85,6 +94,8 @@ func (f *fanotify) place(id []byte) (*dir[string], error) {
 			d, err = f.climb(a, string(id))
 		}
 		switch {
+		case errors.Is(err, errRemoved):
+			where = removed
 		case err != nil:
 			failed = err
 		case d != nil:
@@ -94,9 +105,12 @@ func (f *fanotify) place(id []byte) (*dir[string], error) {
 	if failed != nil {
 		return nil, failed
 	}
-	f.markOutside(string(id))
+	f.markOutside(string(id), where)
 	return nil, nil
 }
+
+// errRemoved says that a directory is gone.
+var errRemoved = errors.New("the directory was removed")
 
 // errMoving says that directories moved while their parents were asked for.
 var errMoving = errors.New("directories moved during the lookup")
@@ -121,7 +135,7 @@ func (f *fanotify) climb(a *area, id string) (*dir[string], error) {
 	fd, err := openID(a.fd, id)
 	switch {
 	case err == unix.ESTALE:
-		return nil, nil // removed
+		return nil, errRemoved
 	case err != nil:
 		return nil, fmt.Errorf("open by handle: %w", err)
 	}
@@ -129,8 +143,11 @@ func (f *fanotify) climb(a *area, id string) (*dir[string], error) {
 	var chain []step
 	for range maxClimb {
 		name, gone, err := nameOf(fd)
-		if err != nil || gone {
+		if err != nil {
 			return nil, err
+		}
+		if gone {
+			return nil, errRemoved
 		}
 		chain = append(chain, step{id, name})
 		parent, mount, err := unix.NameToHandleAt(fd, "..", 0)
@@ -190,7 +207,7 @@ func (f *fanotify) chainOutside(chain []step) {
 		return
 	}
 	for _, s := range chain {
-		f.markOutside(s.id)
+		f.markOutside(s.id, elsewhere)
 	}
 }
 
@@ -241,8 +258,9 @@ func nameOf(fd int) (name string, gone bool, err error) {
 	return path[strings.LastIndexByte(path, '/')+1:], false, nil
 }
 
-// nameless handles a record that names no directory: the object was reached by
-// its handle, or the kernel tells of a changed number of links. The latter is
+// nameless handles a record that names no directory, or one that is gone: the
+// object was reached by its handle, or was opened by a name that is gone, or the
+// kernel tells of a changed number of links. The latter is
 // most frequent and comes right before a record of the link made or removed,
 // or after a rename that removed the object, and says nothing new.
 func (f *fanotify) nameless(rec *fanRecord, rest []byte, out []Event) ([]Event, error) {
@@ -268,6 +286,9 @@ func (f *fanotify) nameless(rec *fanRecord, rest []byte, out []Event) ([]Event, 
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Nlink == 0 {
 		return out, nil
+	}
+	if op&Attrib != 0 && rec.at.dir == nil {
+		f.replaced.add(rec.self)
 	}
 	// A name that the kernel remembers and that leads to the same inode will do.
 	path, err := os.Readlink(procFD(fd))

@@ -6,18 +6,18 @@ import (
 	"lockstep/internal/fs/tree"
 )
 
-// maxWritten bounds the files in each half of written, about 80 bytes each.
-const maxWritten = 1 << 13
+// maxLately bounds the files in each half of lately, about 80 bytes each.
+const maxLately = 1 << 13
 
-// written is the files that were written of late, by handle: those before the
-// newer half filled up the last time are forgotten.
-type written struct{ newer, older map[string]struct{} }
+// lately is files that something happened to of late, by handle: those before
+// the newer half filled up the last time are forgotten.
+type lately struct{ newer, older map[string]struct{} }
 
-func (s *written) add(id []byte) {
+func (s *lately) add(id []byte) {
 	if _, ok := s.newer[string(id)]; ok {
 		return
 	}
-	if len(s.newer) >= maxWritten {
+	if len(s.newer) >= maxLately {
 		s.older, s.newer = s.newer, nil
 	}
 	if s.newer == nil {
@@ -26,10 +26,19 @@ func (s *written) add(id []byte) {
 	s.newer[string(id)] = struct{}{}
 }
 
-func (s *written) has(id []byte) bool {
+func (s *lately) has(id []byte) bool {
 	_, newer := s.newer[string(id)]
 	_, older := s.older[string(id)]
 	return newer || older
+}
+
+// parted adds the other names of a file that a record still names by one that
+// has become another file's: whoever opened it by that name writes to them.
+func (f *fanotify) parted(rec *fanRecord, op Op, out []Event) []Event {
+	if op&(Modify|CloseWrite) == 0 || rec.self == nil || !f.replaced.has(rec.self) {
+		return out
+	}
+	return f.everywhere(rec.self, op&(Modify|CloseWrite), out)
 }
 
 // outlived looks for a file that was written through a name which is gone now:
@@ -45,11 +54,16 @@ func (f *fanotify) outlived(rec *fanRecord, op Op, out []Event) []Event {
 	if op&(Delete|MovedFrom) == 0 || !f.written.has(rec.self) {
 		return out
 	}
-	a := f.areaOf(rec.self)
+	return f.everywhere(rec.self, Modify|CloseWrite, out)
+}
+
+// everywhere tells of a file under all its names, if it has any.
+func (f *fanotify) everywhere(id []byte, op Op, out []Event) []Event {
+	a := f.areaOf(id)
 	if a.open() != nil {
 		return out
 	}
-	fd, err := openID(a.fd, string(rec.self))
+	fd, err := openID(a.fd, string(id))
 	if err != nil {
 		return out // gone with its last name
 	}
@@ -58,5 +72,5 @@ func (f *fanotify) outlived(rec *fanRecord, op Op, out []Event) []Event {
 	if unix.Fstat(fd, &st) != nil || st.Nlink == 0 || st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return out
 	}
-	return f.w.add(out, Event{Op: Modify | CloseWrite | Nameless, Inode: tree.Inode{Dev: uint64(st.Dev), Ino: st.Ino}})
+	return f.w.add(out, Event{Op: op | Nameless, Inode: tree.Inode{Dev: uint64(st.Dev), Ino: st.Ino}})
 }

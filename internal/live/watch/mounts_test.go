@@ -179,6 +179,75 @@ func TestWritesThroughHandlesAreTold(t *testing.T) {
 	})
 }
 
+// A file that is held open by a name in a directory that was removed since may
+// have other names.
+func TestWritesThroughANameInARemovedDirectory(t *testing.T) {
+	t.Parallel()
+	needRoot(t, "fanotify marks on file systems")
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprint("made again: ", again), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write(t, mkdir(t, dir, "d")+"/f", "x")
+			must(t, os.Link(dir+"/d/f", dir+"/other"))
+			o := observe(t, variants[0], dir)
+			f, err := os.OpenFile(dir+"/d/f", os.O_WRONLY, 0)
+			must(t, err)
+			var st unix.Stat_t
+			must(t, unix.Fstat(int(f.Fd()), &st))
+			must(t, os.RemoveAll(dir+"/d"))
+			if again {
+				mkdir(t, dir, "d/f")
+			}
+			write(t, dir+"/end", "")
+			o.untilOp(watch.CloseWrite, "end")
+			o.forget()
+			_, err = f.WriteString("late")
+			must(t, err)
+			must(t, f.Close())
+			o.until("the late write", func() bool {
+				for _, ev := range o.seen {
+					if ev.Op&watch.CloseWrite != 0 && (ev.Path == "other" || ev.Op&watch.Nameless != 0 && ev.Inode.Ino == st.Ino) {
+						return true
+					}
+				}
+				return false
+			})
+		})
+	}
+}
+
+// A file that is held open by a name that is another file's by now may have
+// other names.
+func TestWritesThroughANameThatWasReplaced(t *testing.T) {
+	t.Parallel()
+	needRoot(t, "fanotify marks on file systems")
+	dir := t.TempDir()
+	write(t, dir+"/f", "x")
+	write(t, dir+"/new", "new")
+	must(t, os.Link(dir+"/f", dir+"/other"))
+	o := observe(t, variants[0], dir)
+	f, err := os.OpenFile(dir+"/f", os.O_WRONLY, 0)
+	must(t, err)
+	var st unix.Stat_t
+	must(t, unix.Fstat(int(f.Fd()), &st))
+	must(t, os.Rename(dir+"/new", dir+"/f"))
+	write(t, dir+"/end", "")
+	o.untilOp(watch.CloseWrite, "end")
+	o.forget()
+	_, err = f.WriteString("late")
+	must(t, err)
+	must(t, f.Close())
+	o.until("the late write", func() bool {
+		for _, ev := range o.seen {
+			if ev.Op&watch.CloseWrite != 0 && (ev.Path == "other" || ev.Op&watch.Nameless != 0 && ev.Inode.Ino == st.Ino) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 func TestWritesAfterATemporaryFileWasLinked(t *testing.T) {
 	t.Parallel()
 	each(t, func(t *testing.T, v variant) {
