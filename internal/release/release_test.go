@@ -1,8 +1,10 @@
 package main
 
 import (
+	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"debug/elf"
 	"fmt"
 	"io"
 	"net"
@@ -41,23 +43,32 @@ func TestPackages(t *testing.T) {
 	t.Chdir("../..")
 	t.Setenv("SOURCE_DATE_EPOCH", "1700000000")
 	first, second := t.TempDir(), t.TempDir()
-	small := filepath.Join(first, "program") // what it is does not matter here
-	check(t, os.WriteFile(small, []byte("#!/bin/sh\n"), 0o755))
+	programs := map[string]string{"amd64": filepath.Join(first, "program"), "arm64": filepath.Join(first, "arm64-program")}
+	check(t, os.WriteFile(programs["amd64"], []byte("#!/bin/sh\n"), 0o755)) // what it is does not matter here
+	crossBuild(t, programs["arm64"])
 	for _, dir := range []string{first, second} {
-		check(t, run(options{out: dir, version: "v1.2-3-gabc", binary: small, arches: "amd64", kinds: "deb,rpm"}))
+		for arch, program := range programs {
+			check(t, run(options{out: dir, version: "v1.2-3-gabc", binary: program, arches: arch, kinds: "deb,rpm"}))
+		}
 	}
-	for _, kind := range []string{"deb", "rpm"} {
-		name := "lockstep-1.2.3.gabc-amd64." + kind
-		a, err := os.ReadFile(filepath.Join(first, name))
-		check(t, err)
-		b, err := os.ReadFile(filepath.Join(second, name))
-		check(t, err)
-		if !bytes.Equal(a, b) {
-			t.Errorf("two builds of %s differ: %d and %d bytes", name, len(a), len(b))
+	for arch := range programs {
+		for _, kind := range []string{"deb", "rpm"} {
+			name := "lockstep-1.2.3.gabc-" + arch + "." + kind
+			a, err := os.ReadFile(filepath.Join(first, name))
+			check(t, err)
+			b, err := os.ReadFile(filepath.Join(second, name))
+			check(t, err)
+			if !bytes.Equal(a, b) {
+				t.Errorf("two builds of %s differ: %d and %d bytes", name, len(a), len(b))
+			}
+			if magic := map[string]string{"deb": "!<arch>\ndebian-binary", "rpm": "\xed\xab\xee\xdb\x03"}[kind]; !bytes.HasPrefix(a, []byte(magic)) {
+				t.Errorf("%s begins with %q, want %q", name, a[:20], magic)
+			}
+			if kind == "rpm" {
+				judgeRPM(t, arch, a)
+			}
 		}
-		if magic := map[string]string{"deb": "!<arch>\ndebian-binary", "rpm": "\xed\xab\xee\xdb\x03"}[kind]; !bytes.HasPrefix(a, []byte(magic)) {
-			t.Errorf("%s begins with %q, want %q", name, a[:20], magic)
-		}
+		judgeDeb(t, arch, filepath.Join(first, "lockstep-1.2.3.gabc-"+arch+".deb"))
 	}
 	t.Run("install", func(t *testing.T) {
 		binary, err := harness.Binary()
@@ -66,6 +77,88 @@ func TestPackages(t *testing.T) {
 		check(t, run(options{out: dir, version: "v1.2-3-gabc", binary: binary, arches: "amd64", kinds: "deb"}))
 		install(t, filepath.Join(dir, "lockstep-1.2.3.gabc-amd64.deb"))
 	})
+}
+
+// crossBuild builds the program for arm64.
+func crossBuild(t *testing.T, path string) {
+	t.Helper()
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "./cmd/lockstep")
+	cmd.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+// inside is what every package holds, besides the program.
+var inside = []string{
+	"usr/lib/systemd/system/lockstep.service", "usr/lib/systemd/system/lockstep-verify@.service", "usr/lib/systemd/system/lockstep-verify@.timer",
+	"usr/lib/systemd/system/lockstep-rsyncd.socket", "usr/lib/lockstep/bin/rsync", "usr/share/man/man1/lockstep-mirror.1.gz",
+	"usr/share/bash-completion/completions/lockstep", "usr/share/doc/lockstep/README.md",
+}
+
+// judgeDeb looks at the fields and the contents of a .deb.
+func judgeDeb(t *testing.T, arch, file string) {
+	t.Helper()
+	if err := harness.Need("dpkg-deb"); err != nil {
+		t.Skip(err)
+	}
+	fields, err := exec.Command("dpkg-deb", "--field", file, "Package", "Version", "Architecture").Output()
+	check(t, err)
+	if want := "Package: lockstep\nVersion: 1.2.3.gabc\nArchitecture: " + arch + "\n"; string(fields) != want {
+		t.Errorf("%s: fields %q, want %q", file, fields, want)
+	}
+	data, err := exec.Command("dpkg-deb", "--fsys-tarfile", file).Output()
+	check(t, err)
+	have := map[string]*tar.Header{}
+	var program []byte
+	for r := tar.NewReader(bytes.NewReader(data)); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			break
+		}
+		check(t, err)
+		name := strings.Trim(strings.TrimPrefix(h.Name, "."), "/")
+		have[name] = h
+		if h.Uid != 0 || h.Gid != 0 || h.ModTime.Unix() != 1_700_000_000 && h.Typeflag != tar.TypeDir {
+			t.Errorf("%s: %s is of %d:%d, at %v", file, name, h.Uid, h.Gid, h.ModTime)
+		}
+		if name == "usr/bin/lockstep" {
+			program, err = io.ReadAll(r)
+			check(t, err)
+		}
+	}
+	for _, name := range inside {
+		if have[name] == nil {
+			t.Errorf("%s lacks %s", file, name)
+		}
+	}
+	if h := have["usr/bin/lockstep"]; h == nil || h.Mode&0o777 != 0o755 {
+		t.Errorf("%s: the program is %+v", file, h)
+	}
+	if arch == "arm64" {
+		e, err := elf.NewFile(bytes.NewReader(program))
+		check(t, err)
+		if e.Machine != elf.EM_AARCH64 {
+			t.Errorf("%s: the program is for %v", file, e.Machine)
+		}
+	}
+}
+
+// judgeRPM looks for what the header of an .rpm, which is not compressed, has to
+// say.
+func judgeRPM(t *testing.T, arch string, data []byte) {
+	t.Helper()
+	name := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+	for a, word := range name {
+		if has := bytes.Contains(data, []byte("\x00"+word+"\x00")); has != (a == arch) {
+			t.Errorf("the .rpm for %s names %s: %v", arch, word, has)
+		}
+	}
+	for _, file := range inside {
+		if !bytes.Contains(data, []byte("\x00"+filepath.Base(file)+"\x00")) {
+			t.Errorf("the .rpm for %s lacks %s", arch, file)
+		}
+	}
 }
 
 // install installs a .deb below a directory of its own, whose scripts are told
