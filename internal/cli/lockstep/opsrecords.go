@@ -81,6 +81,30 @@ type diagnosedRecord struct {
 	Fixed    string `json:"fixed,omitempty" doc:"the file that --fix wrote"`
 }
 
+type moduleRecord struct {
+	head
+	Module string   `json:"module" doc:"the module's name"`
+	File   string   `json:"file" doc:"where it begins"`
+	Line   int      `json:"line" doc:"from 1"`
+	Does   []string `json:"does" doc:"what it does, for people"`
+}
+
+type remarkRecord struct {
+	head
+	Level string `json:"level" doc:"warning, or error: a module cannot work like this"`
+	File  string `json:"file" doc:"where the reason is"`
+	Line  int    `json:"line" doc:"from 1; 0 is the whole file"`
+	Text  string `json:"text" doc:"what is wrong"`
+	Hint  string `json:"hint,omitempty" doc:"what helps"`
+}
+
+type judgedRecord struct {
+	head
+	File     string `json:"file" doc:"the configuration"`
+	Errors   int    `json:"errors" doc:"remarks that are errors"`
+	Warnings int    `json:"warnings" doc:"remarks that are warnings"`
+}
+
 // opsEvents lists them with their meaning.
 var opsEvents = []jsonEvent{
 	{"config", "of check: the effective configuration", configRecord{}},
@@ -94,5 +118,8 @@ var opsEvents = []jsonEvent{
 	{"difference", "of verify: a path that a target does not hold as the source does", differenceRecord{}},
 	{"finding", "of doctor: what came out of one look", findingRecord{}},
 	{"diagnosed", "of doctor: it has looked at everything", diagnosedRecord{}},
+	{"module", "of daemon check: what a module of an rsyncd.conf does", moduleRecord{}},
+	{"remark", "of daemon check: what an operator should know about the configuration", remarkRecord{}},
+	{"judged", "of daemon check: the whole configuration was read", judgedRecord{}},
 	{"verified", "of verify: a mirror was compared", verifiedRecord{}},
 }

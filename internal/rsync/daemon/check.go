@@ -39,11 +39,7 @@ func Check(file string, params []string) ([]Description, []Finding, error) {
 	if err != nil {
 		return nil, findings, err
 	}
-	if c.Global.Bool(conf.ProxyProtocol) && strings.TrimSpace(c.Global.Text(conf.ProxyProtocolHosts, s.environ)) == "" {
-		where, _ := c.Global.Set(conf.ProxyProtocol)
-		findings = append(findings, Finding{Where: where, Error: true, Text: "proxy protocol without proxy protocol hosts: every connection is closed",
-			Hint: "name the proxies in proxy protocol hosts"})
-	}
+	findings = append(findings, s.checkDaemon(c)...)
 	var all []Description
 	for _, section := range c.Modules {
 		k := checker{section: section, m: newModule(section, s.environ)}
@@ -54,6 +50,29 @@ func Check(file string, params []string) ([]Description, []Finding, error) {
 	}
 	return all, findings, nil
 }
+
+// checkDaemon is about what is not a module's.
+func (s *Server) checkDaemon(c *conf.Config) (findings []Finding) {
+	find := func(p conf.Param, fatal bool, hint, format string, words ...any) {
+		where, _ := c.Global.Set(p)
+		findings = append(findings, Finding{Where: where, Error: fatal, Text: fmt.Sprintf(format, words...), Hint: hint})
+	}
+	if c.Global.Bool(conf.ProxyProtocol) && strings.TrimSpace(c.Global.Text(conf.ProxyProtocolHosts, s.environ)) == "" {
+		find(conf.ProxyProtocol, true, "name the proxies in proxy protocol hosts", "proxy protocol without proxy protocol hosts: every connection is closed")
+	}
+	if n := c.Global.Int(conf.Port); n < 0 || n > maxPort {
+		find(conf.Port, true, "", "port %d: there are ports from 1 to %d", n, maxPort)
+	}
+	for _, p := range []conf.Param{conf.LogFile, conf.PidFile} {
+		if name := c.Global.Text(p, s.environ); name != "" && !isDirectory(path.Dir(name)) {
+			find(p, p == conf.PidFile, "mkdir -p "+path.Dir(name), "%s %s: there is no directory %s", p, name, path.Dir(name))
+		}
+	}
+	return findings
+}
+
+// maxPort is the last port that there is.
+const maxPort = 1<<16 - 1
 
 // checker examines a module.
 type checker struct {
@@ -81,6 +100,10 @@ func (k *checker) find(p conf.Param, fatal bool, hint, format string, words ...a
 }
 
 func (k *checker) examine() {
+	for _, again := range k.section.Again {
+		k.findings = append(k.findings, Finding{Where: again, Text: fmt.Sprintf("module %s: this continues the module of %v", k.m.Name, k.section.Where),
+			Hint: "give one of them another name, unless that is meant"})
+	}
 	k.place()
 	k.rights()
 	k.logins()
@@ -121,7 +144,7 @@ func (k *checker) place() {
 	k.say("serves %s %s", m.Path, how)
 	if strings.Contains(k.section.Raw(conf.Path), "%RSYNC_") {
 		k.say("its path depends on the connection")
-	} else if info, err := os.Stat(path.Join("/", m.Jail, m.Path)); err != nil || !info.IsDir() {
+	} else if !isDirectory(path.Join("/", m.Jail, m.Path)) {
 		k.find(conf.Path, true, "mkdir -p "+m.Path, "%s is no directory", m.Path)
 	}
 	if id := m.Identity; id != nil {
@@ -138,6 +161,11 @@ func (k *checker) place() {
 	if m.InsecureLinks {
 		k.find(conf.InsecureLinks, false, "", "insecure links = yes gives up the protection against symlinks")
 	}
+}
+
+func isDirectory(name string) bool {
+	info, err := os.Stat(name)
+	return err == nil && info.IsDir()
 }
 
 // rights is about what clients may do.
@@ -165,9 +193,15 @@ func (k *checker) rights() {
 	default:
 		k.say("from everywhere")
 	}
-	for _, list := range []string{allow, deny} {
-		if strings.Contains(" "+list, " @") {
-			k.find(conf.HostsAllow, false, "name hosts or addresses", "netgroups cannot be looked up: they deny")
+	for _, list := range []struct {
+		param  conf.Param
+		value  string
+		effect string
+	}{{conf.HostsAllow, allow, "it allows nobody"}, {conf.HostsDeny, deny, "it denies everybody who is not allowed"}} {
+		for _, token := range tokens(list.value) {
+			if why := faultOf(token); why != "" {
+				k.find(list.param, false, "name hosts, addresses or networks such as 192.168.1.0/24", "%s: %q: %s; %s", list.param, token, why, list.effect)
+			}
 		}
 	}
 }
@@ -230,11 +264,19 @@ func (k *checker) limits() {
 		k.say("it is turned off: max connections is negative")
 	case n > 0:
 		k.say("%d connections at a time, counted in %s", n, k.m.lockFile)
+		if dir := path.Dir(path.Join("/", k.m.Jail, k.m.lockFile)); !isDirectory(dir) {
+			k.find(conf.LockFile, true, "mkdir -p "+dir, "lock file %s: there is no directory %s: every connection is refused", k.m.lockFile, dir)
+		}
 	}
 	if k.m.Timeout > 0 {
 		k.say("silent clients are dropped after %d seconds", k.m.Timeout)
 	}
 	if k.m.Refuse != "" {
 		k.say("refused options: %s", k.m.Refuse)
+		for _, item := range strings.Fields(k.m.Refuse) {
+			if !refusesSomething(strings.TrimPrefix(item, "!")) {
+				k.find(conf.RefuseOptions, false, "", "refuse options: there is no option %q", item)
+			}
+		}
 	}
 }

@@ -130,7 +130,7 @@ func (a *access) admits(p *peer) bool {
 // matches looks a peer up in a list. undecided is told only if nothing matches.
 func (a *access) matches(list string, p *peer) verdict {
 	result := noMatch
-	for _, token := range strings.FieldsFunc(strings.ToLower(list), func(r rune) bool { return strings.ContainsRune(" ,\t\r\n", r) }) {
+	for _, token := range tokens(list) {
 		switch a.token(token, p) {
 		case match:
 			return match
@@ -139,6 +139,30 @@ func (a *access) matches(list string, p *peer) verdict {
 		}
 	}
 	return result
+}
+
+// tokens are the parts of a list of hosts.
+func tokens(list string) []string {
+	return strings.FieldsFunc(strings.ToLower(list), func(r rune) bool { return strings.ContainsRune(" ,\t\r\n", r) })
+}
+
+// faultOf is what is wrong with a part of a list of hosts, "" if nothing is.
+func faultOf(token string) string {
+	if strings.HasPrefix(token, "@") {
+		return "a netgroup cannot be looked up"
+	}
+	text, mask, masked := strings.Cut(token, "/")
+	if !masked {
+		return ""
+	}
+	addr, err := netip.ParseAddr(text)
+	if err != nil {
+		return "it is no address with a mask"
+	}
+	if _, ok := maskOf(mask, addr.BitLen()); !ok {
+		return "the mask is malformed"
+	}
+	return ""
 }
 
 func (a *access) token(token string, p *peer) verdict {

@@ -84,6 +84,17 @@ func (r refusals) exact(name string, refuse bool) {
 	}
 }
 
+// refusesSomething reports whether an item of a list of refusals fits any option.
+func refusesSomething(item string) bool {
+	r := refusals{}
+	if strings.ContainsAny(item, "*?[") {
+		r.wild(item, true)
+	} else {
+		r.exact(item, true)
+	}
+	return len(r) > 0
+}
+
 // key is what refusals call an option.
 func key(o *option.Option) string {
 	if o.Long != "" {

@@ -270,9 +270,11 @@ func TestATransferEndsBeforeTheDaemonDoes(t *testing.T) {
 
 func TestCheckFindsWhatIsWrong(t *testing.T) {
 	w := build(t, "mkdir mod; echo a:b > loose; chmod 644 loose",
-		"stric mode = yes\nuse chroot = no\n[good]\npath = DIR/mod\nignore errors\n[gone]\npath = DIR/gone\n[open]\npath = DIR/mod\nread only = no\n[loose]\npath = DIR/mod\nauth users = a\nsecrets file = DIR/loose\n[set]\npath = DIR/mod\ncharset = nonsense\n")
+		"stric mode = yes\nuse chroot = no\n[good]\npath = DIR/mod\nignore errors\n[gone]\npath = DIR/gone\n[open]\npath = DIR/mod\nread only = no\n[loose]\npath = DIR/mod\nauth users = a\nsecrets file = DIR/loose\n[set]\npath = DIR/mod\ncharset = nonsense\n"+
+			"[typos]\npath = DIR/mod\nmax connections = 3 # or so\nlock file = DIR/none/lock\nhosts allow = 10.0.0.0/99\nhosts deny = *,@all\nrefuse options = delte c !a*\ntimeout 5\n[open]\n"+
+			"[global]\nport = 70000\nlog file = DIR/none/log\npid file = DIR/none/pid\n")
 	modules, findings, err := daemon.Check(filepath.Join(w.dir, "rsyncd.conf"), nil)
-	if err != nil || len(modules) != 5 {
+	if err != nil || len(modules) != 6 {
 		t.Fatalf("%d modules, %v", len(modules), err)
 	}
 	var all strings.Builder
@@ -286,6 +288,16 @@ func TestCheckFindsWhatIsWrong(t *testing.T) {
 		"12 false module open: it can be written to without a password",
 		`19 true module set: module set: charset "nonsense" is not known`,
 		"16 true module loose: secrets file must not be other-accessible",
+		`22 false Badly formed number in configuration file: "3 # or so" counts as 3. []`,
+		"23 true module typos: lock file " + w.dir + "/none/lock: there is no directory " + w.dir + "/none: every connection is refused [mkdir -p " + w.dir + "/none]",
+		`24 false module typos: hosts allow: "10.0.0.0/99": the mask is malformed; it allows nobody [`,
+		`25 false module typos: hosts deny: "@all": a netgroup cannot be looked up; it denies everybody who is not allowed [`,
+		`26 false module typos: refuse options: there is no option "delte" []`,
+		`27 false Ignoring badly formed line in config file: timeout 5 [write "timeout = 5" if that is meant]`,
+		"28 false module open: this continues the module of " + w.dir + "/rsyncd.conf:10 [",
+		"30 true port 70000: there are ports from 1 to 65535",
+		"31 false log file " + w.dir + "/none/log: there is no directory " + w.dir + "/none",
+		"32 true pid file " + w.dir + "/none/pid: there is no directory " + w.dir + "/none",
 	} {
 		if !strings.Contains(all.String(), want) {
 			t.Errorf("no %q in\n%s", want, all.String())

@@ -17,6 +17,7 @@ type Config struct {
 type Section struct {
 	Name   string // "" is the global part
 	Where  Place
+	Again  []Place // further sections of the same name, which continue it
 	values [params]setting
 }
 

@@ -170,17 +170,32 @@ func (l *loader) line(line string, where Place) error {
 	name, value, ok := strings.Cut(line, "=")
 	switch {
 	case !ok:
-		hint := ""
-		if p, known := byName[fold(line)]; known {
-			hint = fmt.Sprintf("write \"%s = yes\" if that is meant", p)
-		}
-		l.problem(where, hint, "params.c:Parameter() - Ignoring badly formed line in config file: "+line)
+		l.problem(where, meant(line), "params.c:Parameter() - Ignoring badly formed line in config file: "+line)
 		return nil
 	case trim(name) == "":
 		return &Error{Where: where, Text: "Invalid parameter name in config file."}
 	}
 	l.parameter(strings.Join(strings.FieldsFunc(name, isSpace), " "), trim(value), where)
 	return nil
+}
+
+// meant is what a line without an equals sign may have been to say, "" if that
+// is not known.
+func meant(line string) string {
+	words := strings.FieldsFunc(line, isSpace)
+	for n := len(words); n > 0; n-- {
+		p, known := byName[fold(strings.Join(words[:n], ""))]
+		switch value := strings.Join(words[n:], " "); {
+		case !known:
+		case value == "" && (table[p].kind == boolean || table[p].kind == tri):
+			return fmt.Sprintf("write \"%s = yes\" if that is meant", p)
+		case value == "":
+			return fmt.Sprintf("write \"%s = VALUE\"", p)
+		default:
+			return fmt.Sprintf("write \"%s = %s\" if that is meant", p, value)
+		}
+	}
+	return ""
 }
 
 func (l *loader) problem(where Place, hint string, lines ...string) {
@@ -193,7 +208,7 @@ func (l *loader) begin(text string, where Place) error {
 	name = strings.Join(strings.FieldsFunc(name, isSpace), " ")
 	switch {
 	case !closed:
-		return &Error{Where: where, Text: "Badly formed line in config file: " + trim(text)}
+		return &Error{Where: where, Text: fmt.Sprintf("Badly formed line in config file: %s (the name of a module ends with a bracket: [%[1]s])", trim(text))}
 	case name == "":
 		return &Error{Where: where, Text: "Empty section name in config file."}
 	case strings.EqualFold(name, "global"):
@@ -203,6 +218,7 @@ func (l *loader) begin(text string, where Place) error {
 		return &Error{Where: where, Text: "invalid section name in configuration file: " + name}
 	}
 	if m := l.config.moduleLike(name); m != nil {
+		m.Again = append(m.Again, where)
 		l.section = m
 		return nil
 	}
@@ -255,6 +271,9 @@ func (l *loader) assign(p Param, value string, where Place) {
 		}
 	case integer:
 		value = Expand(value, l.options.Env)
+		if n := atoi(value); value != fmt.Sprint(n) {
+			l.problem(where, "", fmt.Sprintf("Badly formed number in configuration file: %q counts as %d.", value, n))
+		}
 	}
 	v := setting{set: true, text: value, where: where}
 	l.section.values[p] = v
