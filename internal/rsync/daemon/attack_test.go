@@ -267,41 +267,6 @@ func TestMutatedSessions(t *testing.T) {
 	}
 }
 
-// TestBombs sends files of zeros in each compression: little that becomes much.
-func TestBombs(t *testing.T) {
-	t.Parallel()
-	rsync(t)
-	w, cmd := besieged(t, "")
-	const limit = 64 << 10 // KiB
-	must(t, os.Truncate(filepath.Join(w.dir, "early"), 96<<20))
-	for _, method := range []string{"zlib", "zlibx", "zstd", "lz4"} {
-		var most atomic.Int64
-		ctx, stop := context.WithCancel(context.Background())
-		var watch sync.WaitGroup
-		watch.Go(func() {
-			for ctx.Err() == nil {
-				for _, pid := range childrenOf(cmd.Process.Pid) {
-					most.Store(max(most.Load(), int64(memory(pid, "VmHWM"))))
-				}
-				<-time.After(5 * time.Millisecond)
-			}
-		})
-		got := w.run("rsync -S --zc=" + method + " early URL/mod/" + method)
-		stop()
-		watch.Wait()
-		if got != "-> 0\n" {
-			t.Errorf("%s: %s", method, got)
-		}
-		if most.Load() > limit || os.Getuid() == 0 && most.Load() == 0 {
-			t.Errorf("%s: the process of the transfer took %d KiB", method, most.Load())
-		}
-		t.Logf("%s: %d KiB", method, most.Load())
-	}
-	if grown := memory(cmd.Process.Pid, "VmHWM"); grown > limit {
-		t.Errorf("the daemon took %d KiB", grown)
-	}
-}
-
 func childrenOf(pid int) []int {
 	var all []int
 	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
