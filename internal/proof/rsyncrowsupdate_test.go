@@ -57,6 +57,7 @@ var plainRows = []row{
 	{name: "list only with links and checksums", world: mixed, args: "--list-only -rlc", to: "-"},
 	{name: "list without recursion", world: mixed, args: "", from: "src/", to: "-"},
 	{name: "list only beside a destination", world: small, args: "-a --list-only"},
+	{name: "list only with deletion", world: small, args: "-a --list-only --delete-before"},
 	{name: "list with human sizes", world: "src/a 3m\nsrc/b 999\nsrc/c 12345\n", args: "-r --list-only -hh", to: "-"},
 	{name: "remove source files", world: mixed, args: "-ai --remove-source-files"},
 	{name: "remove source files of links", world: linked, args: "-aHi --remove-source-files"},

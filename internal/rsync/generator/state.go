@@ -46,6 +46,8 @@ func (t timing) late() bool { return t == delay || t == after }
 func (p *Params) deletion() timing {
 	o := p.Opt
 	switch {
+	case o.ListOnly > 0:
+		return never
 	case o.DeleteBefore:
 		return before
 	case o.DeleteAfter:

@@ -135,6 +135,18 @@ func TestADryRunDeletesNothing(t *testing.T) {
 	})
 }
 
+func TestAListingDeletesNothing(t *testing.T) {
+	eachTiming(t, func(t *testing.T, r *rig) {
+		r.words = append(r.words, "--list-only")
+		plant(t, r.src, "a x")
+		plant(t, r.dst, "old/f z", "b y")
+		before := shape(t, r.dst)
+		r.run()
+		equal(t, "tree", shape(t, r.dst), before...)
+		equal(t, "deletions", only(r.said, "deleted: "))
+	})
+}
+
 func TestDeletedExcludedItemsGoToo(t *testing.T) {
 	r := newRig(t, 31, "-rl", "--delete-excluded")
 	r.filters = []string{"- *.o", "P *.keep"}
