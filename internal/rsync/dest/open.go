@@ -110,7 +110,7 @@ func (o *opener) fatal(code int, call, name string, err error) error {
 // examine applies the rules of 4.0.
 func (o *opener) examine() error {
 	err := o.enter(o.arg)
-	if missing(err) && o.d.opt.MkPath && o.exists(o.arg) != nil {
+	if err != nil && o.d.opt.MkPath && o.exists(o.arg) != nil && !errors.As(err, new(walk.UntrustedLink)) {
 		if err := o.mkpath(); err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (o *opener) examine() error {
 	switch no := errnoOf(err); {
 	case err == nil:
 		return nil
-	case errors.As(err, new(walk.UntrustedLink)), no == syscall.ELOOP, no == syscall.EACCES && o.exists(o.arg) == nil:
+	case errors.As(err, new(walk.UntrustedLink)), no == syscall.ELOOP && !o.loops(o.arg), no == syscall.EACCES && o.exists(o.arg) == nil:
 		return o.fatal(exitSelect, "change_dir#1", o.arg, err)
 	case no == syscall.ENOTDIR:
 		if err := o.exists(o.arg); err != nil {
@@ -191,11 +191,16 @@ func (o *opener) single(there bool) error {
 		return &Error{Code: exitSelect, Text: "ERROR: cannot overwrite non-directory with a directory"}
 	}
 	dir, base := splitName(o.arg)
-	if err := o.enter(dir); err != nil {
-		return o.fatal(exitSelect, "change_dir#3", dir, err)
-	}
 	o.d.name = base
-	return nil
+	err := o.enter(dir)
+	switch {
+	case err == nil:
+		return nil
+	case missing(err) && o.d.opt.MkPath && o.d.idle(): // it would be there
+		o.d.dir = path.Clean(o.full(dir))
+		return nil
+	}
+	return o.fatal(exitSelect, "change_dir#3", dir, err)
 }
 
 // make makes the one directory that is missing.
@@ -232,12 +237,13 @@ func (o *opener) mkpath() error {
 		}
 		name = dir
 	}
-	made := len(o.missingDirs(name))
+	todo, err := o.missingDirs(name)
+	made := len(todo)
 	if !d.idle() {
-		var err error
-		if made, err = o.mkdirs(name, 0o777); err != nil {
-			return o.fatal(exitFile, "mkdir", o.arg, err)
-		}
+		made, err = o.mkdirs(name, 0o777)
+	}
+	if err != nil {
+		return o.fatal(exitFile, "mkdir", o.arg, err)
 	}
 	if made > 0 && (d.opt.Itemize > 0 || d.opt.Info[option.InfoName] > 0) {
 		what := fmt.Sprintf("%d directories", made)

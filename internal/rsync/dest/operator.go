@@ -96,6 +96,11 @@ func (n *names) exists(name string) error {
 	return syscall.ELOOP
 }
 
+// loops reports whether symlinks lead from a name nowhere but to each other.
+func (n *names) loops(name string) bool {
+	return errnoOf(n.exists(strings.TrimRight(name, "/"))) == syscall.ELOOP
+}
+
 // splitName is the directory and the last component of a name.
 func splitName(name string) (dir, base string) {
 	name = strings.TrimRight(name, "/")
@@ -145,9 +150,9 @@ func (n *names) at(name string, f func(at apply.Place) error) error {
 	return parent.At(tree.Path(base), f)
 }
 
-// missingDirs are the directories that mkdirs would make, the topmost first.
-func (n *names) missingDirs(name string) []string {
-	var todo []string
+// missingDirs are the directories that mkdirs would make, the topmost first. An
+// error is why the topmost is not there, if it is not just missing.
+func (n *names) missingDirs(name string) (todo []string, err error) {
 	for at := strings.TrimRight(name, "/"); at != "" && at != "."; {
 		r, err := n.open(at, walk.NoLinks)
 		if err == nil {
@@ -155,25 +160,25 @@ func (n *names) missingDirs(name string) []string {
 			break
 		}
 		todo = append([]string{at}, todo...)
-		if !missing(err) {
-			break
+		if errnoOf(err) != syscall.ENOENT {
+			return todo, err
 		}
 		if !strings.Contains(at, "/") {
 			break
 		}
 		at, _ = splitName(at)
 	}
-	return todo
+	return todo, nil
 }
 
 // mkdirs makes a directory and the parents that are missing, and tells how many.
 func (n *names) mkdirs(name string, perm uint32) (made int, err error) {
-	for _, dir := range n.missingDirs(name) {
-		switch err := n.mkdir(dir, perm); err {
-		case nil:
+	todo, _ := n.missingDirs(name) // what is in the way is in the way of mkdir, too
+	for _, dir := range todo {
+		switch err := n.mkdir(dir, perm); {
+		case err == nil:
 			made++
-		case syscall.EEXIST:
-		default:
+		case err != syscall.EEXIST || n.exists(dir) == nil && !n.isDir(dir):
 			return made, err
 		}
 	}
