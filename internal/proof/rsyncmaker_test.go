@@ -67,6 +67,9 @@ func quoteName(name string) string {
 
 var madeNames = []string{"a", "b", "c.o", "d", "e.c", "f", "g~", "x y", "core", "ü"}
 
+// madeRules are what files with filter rules may hold.
+var madeRules = []string{`"- *.o\n"`, `"- e.c\n+ b\n- [ab]\n"`, `"- /a\nP b\n"`, `"!\n- core\n"`}
+
 // tree makes up the objects of a tree, parents before children.
 func (g *maker) tree() []thing {
 	var all []thing
@@ -89,7 +92,7 @@ func (g *maker) directory(dir string, depth int, all *[]thing) {
 		}
 	}
 	if g.one(8) {
-		rules := pick(g, `"- *.o\n"`, `"- e.c\n+ b\n- [ab]\n"`, `"- /a\nP b\n"`, `"!\n- core\n"`)
+		rules := pick(g, madeRules...)
 		*all = append(*all, thing{name: path.Join(dir, ".rsync-filter"), kind: 'f', what: rules})
 	}
 }
@@ -165,25 +168,51 @@ func (g *maker) xattrs() string {
 		"acl=u::rw-,u:1:r--,g::r--,m::r--,o::---")
 }
 
+// madeWorld is what there is before a transfer.
+type madeWorld struct {
+	source, alt []thing
+	dest        []thing // nil if there is none
+}
+
 // world makes up a source, and a destination that has much in common with it.
-func (g *maker) world() []string {
-	source := g.tree()
+func (g *maker) world() madeWorld {
+	w := madeWorld{source: g.tree()}
+	if !g.one(6) {
+		w.dest = append([]thing{{kind: 'd'}}, g.older(w.source)...)
+	}
+	w.alt = g.older(w.source)
+	return w
+}
+
+// lines is the world as a layout.
+func (w *madeWorld) lines() []string {
 	lines := []string{"src/"}
-	for _, o := range source {
+	for _, o := range w.source {
 		lines = append(lines, o.line("src"))
 	}
-	if !g.one(6) {
-		lines = append(lines, "dst/")
-		for _, o := range g.older(source) {
-			lines = append(lines, o.line("dst"))
-		}
+	for _, o := range w.dest {
+		lines = append(lines, o.line("dst"))
 	}
-	for _, o := range g.older(source) {
+	for _, o := range w.alt {
 		if o.kind != 'h' {
 			lines = append(lines, o.line("alt"))
 		}
 	}
 	return append(lines, "tmp/")
+}
+
+// clearWay leaves out of the destination what is no directory and has the last
+// name of a directory in the source, with its other names.
+func (w *madeWorld) clearWay() {
+	dirs := map[string]bool{"src": true}
+	for _, o := range w.source {
+		dirs[path.Base(o.name)] = dirs[path.Base(o.name)] || o.kind == 'd'
+	}
+	gone := map[string]bool{}
+	w.dest = slices.DeleteFunc(w.dest, func(o thing) bool {
+		gone[o.name] = o.kind != 'd' && dirs[path.Base(o.name)] || o.kind == 'h' && gone[o.what]
+		return gone[o.name]
+	})
 }
 
 // older makes up what the tree may have been before.
@@ -197,6 +226,9 @@ func (g *maker) older(source []thing) []thing {
 		}
 		if o.kind == 'h' && has[o.what] != 'f' {
 			o.kind, o.what = 'f', g.content()
+		}
+		if path.Base(o.name) == ".rsync-filter" && !slices.Contains(madeRules, o.what) {
+			o = thing{name: o.name, kind: 'f', what: madeRules[len(all)%len(madeRules)]} // others are refused
 		}
 		has[o.name] = o.kind
 		all = append(all, o)
@@ -246,6 +278,15 @@ func (g *maker) older(source []thing) []thing {
 		}
 	}
 	return all
+}
+
+// openDirs leaves no directory of the source closed to its owner.
+func (w *madeWorld) openDirs() {
+	for i, o := range w.source {
+		if o.kind == 'd' && strings.HasPrefix(o.xattrs, "acl=") {
+			w.source[i].xattrs = ""
+		}
+	}
 }
 
 func (g *maker) operands() (from, to string) {

@@ -50,6 +50,16 @@ func (d *Dest) wantPerm(f *flist.File, have *Found) uint16 {
 	return have.Perm
 }
 
+// FinalPerm is the permissions that f gets if it is transferred like that.
+func (d *Dest) FinalPerm(f *flist.File, how Writing) uint16 {
+	if d.opt.Perms {
+		return f.Meta.Perm
+	}
+	how.Basis = d.meant(f, how.Basis)
+	like := d.basisFound(f, how)
+	return d.wantPerm(f, &like)
+}
+
 // withExec is perm made executable, or not, as source is (-E).
 func withExec(perm, source uint16) uint16 {
 	switch {

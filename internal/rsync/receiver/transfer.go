@@ -35,6 +35,7 @@ func (m *run) transfer(e *echo) error {
 		return m.pretend(e)
 	}
 	v := m.event(e)
+	v.Meta.Perm = m.dest.FinalPerm(e.file, dest.Writing{Basis: e.basis, Xname: e.xname})
 	m.talk.Item(v, true)
 	if opt.OnlyWriteBatch != "" {
 		err = m.discard()
