@@ -46,9 +46,7 @@ type fanotify struct {
 	areas   []*area
 	led     map[*dir[string]]bool // directories whose place was looked up since the queue was last empty
 	swap    swap
-	written lately
-	// replaced are files that lost a name to another file and have others.
-	replaced lately
+	links   links
 
 	lastDir  *dir[string] // the directory of the last record, and its path
 	lastPath tree.Path
@@ -187,7 +185,7 @@ func (f *fanotify) record(rec *fanRecord, rest []byte, out []Event) ([]Event, er
 	}
 	if ino, ok := tmpfileInode(name); ok && !isDir && op&(Create|Delete|MovedFrom|MovedTo) == 0 {
 		ev.Op |= Nameless
-		ev.Inode = tree.Inode{Dev: f.areaOf(rec.at.dir).pin.inode.Dev, Ino: ino}
+		ev.Inode = tree.Inode{Dev: f.areaOf(string(rec.at.dir)).pin.inode.Dev, Ino: ino}
 	}
 	return f.w.add(out, ev), nil
 }
@@ -261,6 +259,9 @@ func (f *fanotify) rename(rec *fanRecord, out []Event) ([]Event, error) {
 			ev.Op |= MovedTo
 		}
 		f.moved(to, string(rec.new.name), string(rec.self), ev)
+	}
+	if !isDir {
+		out = f.displaced(rec, out)
 	}
 	if ev.Op&Rename != 0 {
 		return f.swap.rename(f.w, out, ev, string(rec.self)), nil

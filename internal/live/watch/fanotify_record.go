@@ -46,6 +46,9 @@ type fanName struct {
 	name []byte
 }
 
+// key is n as a string, for maps.
+func (n fanName) key() string { return string(n.dir) + string(n.name) }
+
 // fanRecord is one record. Its slices point into the buffer it was read from.
 type fanRecord struct {
 	mask     uint64

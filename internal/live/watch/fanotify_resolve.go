@@ -225,9 +225,9 @@ func (a *area) open() error {
 }
 
 // areaOf is the marked file system that id lies on.
-func (f *fanotify) areaOf(id []byte) *area {
+func (f *fanotify) areaOf(id string) *area {
 	for _, a := range f.areas {
-		if strings.HasPrefix(string(id), a.fsid) {
+		if strings.HasPrefix(id, a.fsid) {
 			return a
 		}
 	}
@@ -274,7 +274,7 @@ func (f *fanotify) nameless(rec *fanRecord, rest []byte, out []Event) ([]Event, 
 			return out, nil
 		}
 	}
-	a := f.areaOf(rec.self)
+	a := f.areaOf(string(rec.self))
 	if err := a.open(); err != nil {
 		return f.unplaced(err, out)
 	}
@@ -288,7 +288,7 @@ func (f *fanotify) nameless(rec *fanRecord, rest []byte, out []Event) ([]Event, 
 		return out, nil
 	}
 	if op&Attrib != 0 && rec.at.dir == nil {
-		f.replaced.add(rec.self)
+		f.links.replaced.note(string(rec.self), "")
 	}
 	// A name that the kernel remembers and that leads to the same inode will do.
 	path, err := os.Readlink(procFD(fd))

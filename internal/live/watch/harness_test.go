@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -119,6 +120,17 @@ func (o *observer) untilNamed(p tree.Path) {
 			}
 		}
 		return false
+	})
+}
+
+// untilWritten waits for the end of a write to the file called p, told under that
+// name or by its inode number.
+func (o *observer) untilWritten(p tree.Path, ino uint64) {
+	o.t.Helper()
+	o.until("write to "+string(p), func() bool {
+		return slices.ContainsFunc(o.seen, func(ev watch.Event) bool {
+			return ev.Op&watch.CloseWrite != 0 && (ev.Path == p || ev.Op&watch.Nameless != 0 && ev.Inode.Ino == ino)
+		})
 	})
 }
 

@@ -1,0 +1,91 @@
+package watch_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// A file that is held open by a name in a directory that was removed since may
+// have other names.
+func TestWritesThroughANameInARemovedDirectory(t *testing.T) {
+	t.Parallel()
+	needRoot(t, "fanotify marks on file systems")
+	for _, again := range []bool{false, true} {
+		t.Run(fmt.Sprint("made again: ", again), func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			write(t, mkdir(t, dir, "d")+"/f", "x")
+			must(t, os.Link(dir+"/d/f", dir+"/other"))
+			o := observe(t, variants[0], dir)
+			f, err := os.OpenFile(dir+"/d/f", os.O_WRONLY, 0)
+			must(t, err)
+			var st unix.Stat_t
+			must(t, unix.Fstat(int(f.Fd()), &st))
+			must(t, os.RemoveAll(dir+"/d"))
+			if again {
+				mkdir(t, dir, "d/f")
+			}
+			o.sync()
+			o.forget()
+			_, err = f.WriteString("late")
+			must(t, err)
+			must(t, f.Close())
+			o.untilWritten("other", st.Ino)
+		})
+	}
+}
+
+// A file that is held open by a name that is another file's by now may have
+// other names.
+func TestWritesThroughANameThatWasReplaced(t *testing.T) {
+	t.Parallel()
+	needRoot(t, "fanotify marks on file systems")
+	dir := t.TempDir()
+	write(t, dir+"/f", "x")
+	write(t, dir+"/new", "new")
+	must(t, os.Link(dir+"/f", dir+"/other"))
+	o := observe(t, variants[0], dir)
+	f, err := os.OpenFile(dir+"/f", os.O_WRONLY, 0)
+	must(t, err)
+	var st unix.Stat_t
+	must(t, unix.Fstat(int(f.Fd()), &st))
+	must(t, os.Rename(dir+"/new", dir+"/f"))
+	o.sync()
+	o.forget()
+	_, err = f.WriteString("late")
+	must(t, err)
+	must(t, f.Close())
+	o.untilWritten("other", st.Ino)
+}
+
+// Whoever looks after this sees another file under the new name, and nothing
+// that leads from it to the old one.
+func TestWritesThroughALinkThatIsThenReplaced(t *testing.T) {
+	t.Parallel()
+	needRoot(t, "fanotify marks on file systems")
+	for _, script := range []string{
+		"ln other f; echo late > f; mv new f",
+		"ln other g; echo late > g; mv g f; mv new f",
+		"ln other f; echo late > f; mv ../outside f",
+	} {
+		t.Run(script, func(t *testing.T) {
+			t.Parallel()
+			base := t.TempDir()
+			dir := mkdir(t, base, "src")
+			write(t, dir+"/other", "x")
+			write(t, dir+"/new", "new")
+			write(t, base+"/outside", "outside")
+			var st unix.Stat_t
+			must(t, unix.Stat(dir+"/other", &st))
+			o := observe(t, variants[0], dir)
+			cmd := exec.Command("sh", "-ec", script)
+			cmd.Dir = dir
+			must(t, cmd.Run())
+			o.untilWritten("other", st.Ino)
+		})
+	}
+}
