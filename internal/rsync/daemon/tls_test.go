@@ -6,8 +6,6 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -25,14 +23,21 @@ import (
 // real one. It must have no words with spaces.
 func (w *world) ours(command string) string {
 	w.t.Helper()
+	return w.oursIn(nil, command)
+}
+
+// oursIn does so in an environment.
+func (w *world) oursIn(env map[string]string, command string) string {
+	w.t.Helper()
+	getenv := func(name string) string { return env[name] }
 	command = strings.NewReplacer("DIR", w.dir, "URL", "rsync://"+w.address(), "AT", w.address()).Replace(command)
-	set, err := option.Parse(option.Input{Words: strings.Fields(command), Getenv: func(string) string { return "" }})
+	set, err := option.Parse(option.Input{Words: strings.Fields(command), Getenv: getenv})
 	if err != nil {
 		return err.Error() + "\n-> refused\n"
 	}
 	var out bytes.Buffer
 	printer := output.NewPrinter(output.Config{Opt: set, Out: &out, Err: &out})
-	client := &session.Client{Opt: set, Argv: append([]string{"rsync"}, strings.Fields(command)...), Talk: printer, Getenv: func(string) string { return "" }}
+	client := &session.Client{Opt: set, Argv: append([]string{"rsync"}, strings.Fields(command)...), Talk: printer, Getenv: getenv}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	_, err = client.Run(ctx)
@@ -116,14 +121,8 @@ func TestOurClientAndDaemonSpeakTLS(t *testing.T) {
 func TestRsyncSSL(t *testing.T) {
 	t.Parallel()
 	rsync(t)
-	for _, program := range []string{"rsync-ssl", "openssl"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("CI") == "true" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
+	installed(t, "rsync-ssl")
+	installed(t, "openssl")
 	w := secret(t, secretModules)
 	const env = "RSYNC_SSL_TYPE=openssl RSYNC_SSL_CA_CERT=DIR/ca.pem RSYNC_SSL_SKIP_HOSTNAME_CHECK=1 "
 	for _, r := range []struct{ name, command, want string }{

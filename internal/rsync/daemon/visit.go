@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -120,16 +121,32 @@ const lingerTime = 2 * time.Second
 // that closing the connection does not take the reason away from it: the kernel
 // drops what was not read at the other end if something was not read at ours.
 func linger(s stream) {
-	var c any = s
-	if r, ok := s.(*resumed); ok {
-		c = r.Conn
+	if s.SetDeadline(time.Now().Add(lingerTime)) == nil && closeWrite(s) == nil {
+		drain(s)
 	}
-	h, ok := c.(interface{ CloseWrite() error })
-	if !ok || s.SetDeadline(time.Now().Add(lingerTime)) != nil || h.CloseWrite() != nil {
-		return
-	}
+}
+
+// drain reads what still comes.
+func drain(s stream) {
 	const enough = 64 << 20 // bytes
 	_, _ = io.Copy(io.Discard, io.LimitReader(s, enough))
+}
+
+// closeWrite ends one direction of a connection. With TLS that is the connection
+// below as well: programs such as openssl go on after the end of TLS.
+func closeWrite(c any) error {
+	switch c := c.(type) {
+	case *resumed:
+		return closeWrite(c.Conn)
+	case *tls.Conn:
+		if err := c.CloseWrite(); err != nil {
+			return err
+		}
+		return closeWrite(c.NetConn())
+	case interface{ CloseWrite() error }:
+		return c.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // parting is a connection that ends in linger, after a pause in which the client

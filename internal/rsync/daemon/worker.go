@@ -199,9 +199,10 @@ func fileOf(s stream) (file *os.File, relayed *net.UnixConn, err error) {
 	return file, relayed, err
 }
 
-// relay passes everything on between a connection and a socket. The function
-// that it returns waits for what comes from the socket.
+// relay passes everything on between a connection and a socket, their ends as
+// well. The function that it returns waits for what comes from the socket.
 func relay(s stream, to *net.UnixConn) (wait func()) {
+	var ended error
 	done := make(chan struct{})
 	go func() { // ends with the connection
 		_, _ = io.Copy(to, s)
@@ -210,10 +211,13 @@ func relay(s stream, to *net.UnixConn) (wait func()) {
 	go func() {
 		defer close(done)
 		_, _ = io.Copy(s, to)
+		ended = closeWrite(s) // the process of the transfer waits for the client's end
 	}()
 	return func() {
 		<-done
-		linger(s)
+		if ended == nil && s.SetDeadline(time.Now().Add(lingerTime)) == nil {
+			drain(s)
+		}
 		to.Close()
 		s.Close()
 	}
