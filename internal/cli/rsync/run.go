@@ -44,6 +44,7 @@ func Main(name string, args []string, in io.Reader, out, errs io.Writer) int {
 	if code, started := daemon.Work(); started {
 		return code
 	}
+	collectGarbage()
 	ctx, release := catchSignals(context.Background())
 	defer release()
 	c := &Command{Name: name, Words: args, In: in, Out: out, Err: errs, Getenv: os.Getenv}

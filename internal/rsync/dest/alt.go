@@ -187,7 +187,7 @@ func (d *Dest) level(f *flist.File, found *Found) Level {
 		}
 	}
 	if d.Differs(f, found, wire.ItemMatchedAlt, false)&(wouldSet&^wire.ItemAtime) != 0 ||
-		f.Meta.IsDir() && d.opt.Times && !d.SameTime(f.Meta.Mtime, found.Mtime) { // whatever -O says
+		f.Meta.IsDir() && d.opt.Times && !d.SameTime(f.Meta.Mtime(), found.Mtime) { // whatever -O says
 		return SameContent
 	}
 	return SameAll

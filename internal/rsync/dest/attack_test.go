@@ -99,7 +99,7 @@ func symlinkSwaps(t *testing.T, set func(*option.Set)) {
 func assault(t *testing.T, d *dest.Dest) (errs []error) {
 	r := d.As("receiver")
 	file := func(p tree.Path, kind tree.Kind) *flist.File {
-		return &flist.File{Path: p, Meta: flist.Meta{Kind: kind, Perm: 0o4777, Size: 6, Mtime: tree.Time{Sec: 5}, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}}
+		return &flist.File{Path: p, Meta: flist.MetaOf(tree.Meta{Kind: kind, Perm: 0o4777, Size: 6, Mtime: tree.Time{Sec: 5}, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())})}
 	}
 	did := func(err error) { errs = append(errs, err) }
 	read := func(f *os.File, err error) {

@@ -103,9 +103,9 @@ func (d *Dest) settled(f *flist.File, have *Found) bool {
 		return true
 	}
 	if d.opt.Checksum && kind == tree.File {
-		return f.Meta.Mtime == have.Mtime
+		return f.Meta.Mtime() == have.Mtime
 	}
-	return d.SameTime(f.Meta.Mtime, have.Mtime)
+	return d.SameTime(f.Meta.Mtime(), have.Mtime)
 }
 
 // SetXattrs sets the extended attributes of what stands at f, after the sender
@@ -295,19 +295,19 @@ func (s *setter) here() ([]walk.Xattr, error) {
 
 func (s *setter) times() bool {
 	var mtime, atime *tree.Time
-	kind := s.f.Meta.Kind
-	differs := !s.d.SameTime(s.f.Meta.Mtime, s.have.Mtime)
+	kind, listed := s.f.Meta.Kind, s.f.Meta.Mtime()
+	differs := !s.d.SameTime(listed, s.have.Mtime)
 	if s.exact {
-		differs = s.f.Meta.Mtime != s.have.Mtime
+		differs = listed != s.have.Mtime
 	}
 	if !s.noMtime && s.d.keepsTime(kind) && differs {
-		mtime = &s.f.Meta.Mtime
+		mtime = &listed
 	}
 	if s.d.opt.Atimes > 0 && kind != tree.Dir && (kind != tree.Symlink || !s.d.opt.OmitLinkTimes) && s.f.Extra().Atime.Sec != s.have.Atime.Sec {
 		atime = &s.f.Extra().Atime
 	}
-	if s.fresh && mtime == nil && atime == nil && !s.noMtime && s.d.keepsTime(kind) && s.f.Meta.Mtime != s.have.Mtime {
-		_ = s.o.SetTimes(&s.f.Meta.Mtime, nil)
+	if s.fresh && mtime == nil && atime == nil && !s.noMtime && s.d.keepsTime(kind) && listed != s.have.Mtime {
+		_ = s.o.SetTimes(&listed, nil)
 	}
 	if mtime == nil && atime == nil {
 		return true

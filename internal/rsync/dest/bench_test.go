@@ -36,8 +36,8 @@ func benchFiles(b *testing.B, dir string, n int) []*flist.File {
 				b.Fatal(err)
 			}
 		}
-		files[i] = &flist.File{Path: tree.Path(fmt.Sprintf("%s/file%d", sub, i)), Meta: flist.Meta{Kind: tree.File, Perm: 0o644, Size: 4096,
-			Mtime: tree.Time{Sec: 1e9}, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}}
+		files[i] = &flist.File{Path: tree.Path(fmt.Sprintf("%s/file%d", sub, i)), Meta: flist.MetaOf(tree.Meta{Kind: tree.File, Perm: 0o644, Size: 4096,
+			Mtime: tree.Time{Sec: 1e9}, UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())})}
 	}
 	return files
 }

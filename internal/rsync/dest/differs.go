@@ -52,7 +52,7 @@ func (d *Dest) Differs(f *flist.File, have *Found, flags wire.Item, linked bool)
 	}
 	switch {
 	case d.keepsTime(f.Meta.Kind):
-		if !d.SameTime(f.Meta.Mtime, have.Mtime) {
+		if !d.SameTime(f.Meta.Mtime(), have.Mtime) {
 			bits |= wire.ItemTime
 		}
 	case flags&(wire.ItemTransfer|wire.ItemLocalChange) != 0 && flags&wire.ItemMatchedAlt == 0 && !linked:
@@ -158,7 +158,7 @@ func (d *Dest) QuickCheck(f *flist.File, have *Found) (same bool, err error) {
 	case d.opt.IgnoreTimes:
 		return false, nil
 	}
-	return d.SameTime(f.Meta.Mtime, have.Mtime), nil
+	return d.SameTime(f.Meta.Mtime(), have.Mtime), nil
 }
 
 // sumBuffer is how much is read at a time for a digest, in bytes.

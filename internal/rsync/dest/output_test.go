@@ -42,8 +42,8 @@ func newTarget(t *testing.T, set func(*option.Set)) *target {
 	must(t, err)
 	t.Cleanup(func() { _ = d.Close() })
 	g.d = d.As("receiver")
-	g.f = &flist.File{Path: "f", Index: 3, Meta: flist.Meta{Kind: tree.File, Perm: 0o640, Size: 1 << 20, Mtime: tree.Time{Sec: 1e9},
-		UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}}
+	g.f = &flist.File{Path: "f", Index: 3, Meta: flist.MetaOf(tree.Meta{Kind: tree.File, Perm: 0o640, Size: 1 << 20, Mtime: tree.Time{Sec: 1e9},
+		UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())})}
 	return g
 }
 

@@ -49,8 +49,9 @@ func (d *Dest) TouchUp(f *flist.File) error {
 		if opened && now.Perm != perm {
 			err = d.told(o.Chmod(perm), "failed to modify permissions on %s", d.FullName(p))
 		}
-		if keep && now.Mtime != f.Meta.Mtime {
-			_ = o.SetTimes(&f.Meta.Mtime, nil) // if it can't be done SetAttrs has said so
+		if keep && now.Mtime != f.Meta.Mtime() {
+			mtime := f.Meta.Mtime()
+			_ = o.SetTimes(&mtime, nil) // if it can't be done SetAttrs has said so
 		}
 		return nil
 	})

@@ -3,6 +3,7 @@ package flist
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/wire"
@@ -31,6 +32,8 @@ type Decoder struct {
 	spare   []byte // for the next one
 	sweep   sweep
 	list    *building
+	store   store
+	entries []*File // for building.files of incremental lists
 	users   idNames
 	groups  idNames
 	links   linkSets
@@ -109,7 +112,7 @@ func (d *Decoder) EndOfLists() {
 
 // read reads one list to its end.
 func (d *Decoder) read(dir *File) (*Received, error) {
-	d.list = &building{start: d.next, dir: dir}
+	d.list = &building{start: d.next, dir: dir, files: d.entries}
 	for d.in.err == nil {
 		flags, more := d.flags()
 		if !more {
@@ -179,6 +182,11 @@ func (d *Decoder) finish() (*Received, error) {
 	b := d.list
 	d.list = nil
 	d.mapIDs(b.files)
+	if d.opts.Incremental() { // such lists are many and short
+		d.entries = b.files[:0]
+		b.files = slices.Clone(b.files)
+		clear(d.entries[:len(b.files)])
+	}
 	order := d.sorted(b.files)
 	if err := d.clean(order); err != nil {
 		return nil, fmt.Errorf("file list %d: %w", d.lists, err)

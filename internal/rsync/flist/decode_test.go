@@ -63,7 +63,7 @@ func lines(list *flist.Received) string {
 		for _, flag := range []struct {
 			on   bool
 			name string
-		}{{f.Top, "top"}, {f.Content, "content"}, {f.Implied, "implied"}, {f.Dup, "dup"}, {f.Gone, "gone"}, {f.Group != nil, "linked"}} {
+		}{{f.Top, "top"}, {f.Content, "content"}, {f.Implied, "implied"}, {f.Dup, "dup"}, {f.Gone, "gone"}, {f.Group() != nil, "linked"}} {
 			if flag.on {
 				b.WriteString(" " + flag.name)
 			}
@@ -135,7 +135,7 @@ func TestTheCapturedSessionIsUnderstood(t *testing.T) {
 		12 d/link file 644 5 0:0 1700000000 linked
 		13 d/sub dir 755 4096 0:0 1700000000 content
 	`)
-	if d.Files[1].Group != first.Files[1].Group {
+	if d.Files[1].Group() != first.Files[1].Group() {
 		t.Error("the linked files are in different groups")
 	}
 	wantLines(t, "list of d/sub", next(-104, 3), "\n15 d/sub/z file 644 1 0:0 1700000000\n")

@@ -14,7 +14,7 @@ const maxNsec = 999_999_999
 // entry reads one entry (section 1.4) and adds it to the list.
 func (d *Decoder) entry(flags uint32) {
 	d.readName(flags)
-	f := new(File)
+	f := d.store.file()
 	ref, inList := d.readReference(flags)
 	if inList {
 		d.copyLinked(f, ref)
@@ -97,18 +97,18 @@ func (d *Decoder) readTimes(flags uint32, f *File) {
 			d.prev.mtime = int64(uint32(in.int()))
 		}
 	}
-	f.Meta.Mtime.Sec = d.prev.mtime
+	f.Meta.sec = d.prev.mtime
 	if flags&flagNsec != 0 && d.opts.Protocol >= 31 {
 		nsec := in.varint()
 		if nsec < 0 || nsec > maxNsec {
 			in.failf(ErrProtocol, "%d nanoseconds", nsec)
 		}
-		f.Meta.Mtime.Nsec = uint32(nsec)
+		f.Meta.nsec = uint32(nsec)
 	}
 	switch {
 	case !d.opts.Crtimes:
 	case flags&flagCrtimeSame != 0:
-		f.Own().Crtime.Sec = f.Meta.Mtime.Sec
+		f.Own().Crtime.Sec = f.Meta.sec
 	default:
 		f.Own().Crtime.Sec = in.varlong(4)
 	}

@@ -86,9 +86,12 @@ func (d *Decoder) join(flags uint32, f *File, set int32) {
 		}
 		d.links.byIndex[set] = new(LinkGroup)
 	}
-	if f.Group = d.links.byIndex[set]; f.Group == nil {
+	g := d.links.byIndex[set]
+	if g == nil {
 		d.in.failf(ErrProtocol, "hard link to entry %d, which is not linked", set)
+		return
 	}
+	f.Own().Group = g
 }
 
 // readInode reads device and inode below protocol 30 (section 5.1).
@@ -115,19 +118,19 @@ func (d *Decoder) readInode(flags uint32, f *File) {
 		g = new(LinkGroup)
 		d.links.byInode[inode] = g
 	}
-	f.Group = g
+	f.Own().Group = g
 }
 
 // dissolve removes sets of one name from a list that is the only one.
 func dissolve(files []*File) {
 	for _, f := range files {
-		if f.Group != nil && !f.Dup {
-			f.Group.names++
+		if g := f.Group(); g != nil && !f.Dup {
+			g.names++
 		}
 	}
 	for _, f := range files {
-		if f.Group != nil && (f.Group.names < 2 || f.Dup) {
-			f.Group = nil
+		if g := f.Group(); g != nil && (g.names < 2 || f.Dup) {
+			f.Own().Group = nil
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (d *Decoder) identify(f *File) {
 		}
 		f.slash = true
 	}
-	path, err := cleanName(name)
+	path, err := d.cleanName(name)
 	if err != nil {
 		d.in.failf(ErrUnsafe, "name %s: %v", d.wireName(), err)
 	}
@@ -103,18 +103,17 @@ func (d *Decoder) check(f *File) {
 // cleanName turns a name from the wire into a path. Unlike tree.Clean it takes
 // components that are too long for Linux: storing such an entry fails, the rest
 // goes on.
-func cleanName(name []byte) (tree.Path, error) {
+func (d *Decoder) cleanName(name []byte) (tree.Path, error) {
 	if len(name) == 0 {
 		return "", errors.New("it is empty")
 	}
 	if bytes.IndexByte(name, 0) >= 0 {
 		return "", errors.New("it holds a NUL byte")
 	}
-	s := string(name)
-	if isClean(s) {
-		return tree.Path(s), nil
+	if isClean(name) {
+		return tree.Path(d.store.text(name)), nil
 	}
-	parts := strings.Split(s, "/")
+	parts := strings.Split(string(name), "/")
 	kept := parts[:0]
 	for _, part := range parts {
 		switch part {
@@ -129,13 +128,13 @@ func cleanName(name []byte) (tree.Path, error) {
 }
 
 // isClean reports whether no component of s is empty, "." or "..".
-func isClean(s string) bool {
+func isClean(s []byte) bool {
 	start := 0
 	for i := 0; i <= len(s); i++ {
 		if i < len(s) && s[i] != '/' {
 			continue
 		}
-		switch s[start:i] {
+		switch string(s[start:i]) {
 		case "", ".", "..":
 			return false
 		}

@@ -77,6 +77,10 @@ func (e *Encoder) BeginDir(number int32, dir tree.Path, set int32) {
 	e.list = &List{start: e.next, parent: dir, set: set}
 }
 
+// Expect makes room for as many entries as the list that was begun is about to
+// get, before the first of them.
+func (e *Encoder) Expect(n int) { e.list.records.Expect(n) }
+
 // EndOfLists says that no incremental list follows.
 func (e *Encoder) EndOfLists() { e.w.Ndx(e.opts.Protocol, wire.NDXFlistEOF) }
 
@@ -95,7 +99,7 @@ func (e *Encoder) End(ioError int32) *List {
 	if !e.opts.Iconv { // else entries keep the order in which they were sent (section 1.9)
 		list.sort(e.opts.Protocol)
 	}
-	e.next = list.start + int32(len(list.records)) + 1
+	e.next = list.start + int32(list.records.Len()) + 1
 	e.list = nil
 	return list
 }
@@ -127,7 +131,7 @@ func (e *Encoder) Add(ent *Entry) error {
 		return err
 	}
 	first, partner := e.linkOf(ent)
-	position := e.list.start + int32(len(e.list.records))
+	position := e.list.start + int32(e.list.records.Len())
 	if err := e.list.add(ent.Dir, ent.Name, ent.Meta.Kind); err != nil {
 		return fmt.Errorf("%s: %w: %w", ent.Path(), ErrUnsendable, err)
 	}
@@ -189,7 +193,7 @@ func (e *Encoder) sendable(ent *Entry) error {
 		return fmt.Errorf("name of %d bytes: %w", len(ent.Name), ErrUnsendable)
 	case ent.Meta.Kind == tree.Missing && ent.Name == "":
 		return fmt.Errorf("the transfer root as a missing entry: %w", ErrUnsendable)
-	case len(e.list.records) >= 1<<30:
+	case e.list.records.Len() >= 1<<30:
 		return fmt.Errorf("list of more than %d entries: %w", 1<<30, ErrUnsendable)
 	}
 	return nil

@@ -14,18 +14,17 @@ type File struct {
 	Top, Content, Implied bool // of directories (section 1.3); Content: its contents are listed
 	Gone                  bool // a missing argument: the name is to be removed
 	Dup                   bool // a duplicate, or pruned: its index stands, it is never processed
-	Skip                  bool // the generator's: what is below is left alone
 	slash                 bool // the name that travelled began with one
 
-	Group *LinkGroup
 	extra *Extra // nil: all zero
 }
 
 // Meta is what travels of a tree.Meta, but for device numbers; owner and group
 // are as they are to be here.
 type Meta struct {
-	Mtime    tree.Time
 	Size     int64 // bytes
+	sec      int64 // these two are a tree.Time without its padding
+	nsec     uint32
 	UID, GID uint32
 	Perm     uint16 // the 12 bits of tree.PermMask
 	Kind     tree.Kind
@@ -33,8 +32,11 @@ type Meta struct {
 
 // MetaOf is what a Meta has of m.
 func MetaOf(m tree.Meta) Meta {
-	return Meta{Mtime: m.Mtime, Size: m.Size, UID: m.UID, GID: m.GID, Perm: m.Perm, Kind: m.Kind}
+	return Meta{sec: m.Mtime.Sec, nsec: m.Mtime.Nsec, Size: m.Size, UID: m.UID, GID: m.GID, Perm: m.Perm, Kind: m.Kind}
 }
+
+// Mtime is the modification time.
+func (m Meta) Mtime() tree.Time { return tree.Time{Sec: m.sec, Nsec: m.nsec} }
 
 // Exists reports whether anything is to be there.
 func (m Meta) Exists() bool { return m.Kind != tree.Missing }
@@ -48,10 +50,11 @@ func (m Meta) Mode() uint32 { return m.Kind.TypeBits() | uint32(m.Perm) }
 // Extra is what a File can have beyond its Meta.
 type Extra struct {
 	Atime, Crtime   tree.Time
-	Target          string // of a symlink
-	Sum             []byte // with -c
-	Access, Default []byte // ACLs in the kernel's form, for Meta.Perm; nil is none
-	Major, Minor    uint32 // of a device
+	Target          string     // of a symlink
+	Sum             []byte     // with -c
+	Access, Default []byte     // ACLs in the kernel's form, for Meta.Perm; nil is none
+	Major, Minor    uint32     // of a device
+	Group           *LinkGroup // nil if it has no other names
 
 	access, initial int32 // numbers of the ACLs, until ids are known
 }
@@ -74,11 +77,14 @@ func (f *File) Own() *Extra {
 	return f.extra
 }
 
+// Group is the names of the file that f is one of, nil if it has no others.
+func (f *File) Group() *LinkGroup { return f.Extra().Group }
+
 // Full is the Meta of f with its device numbers.
 func (f *File) Full() tree.Meta {
 	m, x := &f.Meta, f.Extra()
 	return tree.Meta{
-		Kind: m.Kind, Perm: m.Perm, UID: m.UID, GID: m.GID, Size: m.Size, Mtime: m.Mtime, Major: x.Major, Minor: x.Minor,
+		Kind: m.Kind, Perm: m.Perm, UID: m.UID, GID: m.GID, Size: m.Size, Mtime: m.Mtime(), Major: x.Major, Minor: x.Minor,
 	}
 }
 

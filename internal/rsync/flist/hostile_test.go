@@ -407,7 +407,7 @@ func checkPromises(t *testing.T, list *flist.Received) {
 				t.Fatalf("path %q", f.Path)
 			}
 		}
-		if f.Meta.Size < 0 || f.Meta.Mtime.Nsec > 999999999 || f.Meta.IsDir() && f.Group != nil || f.Path == "" && !f.Meta.IsDir() {
+		if f.Meta.Size < 0 || f.Meta.Mtime().Nsec > 999999999 || f.Meta.IsDir() && f.Group() != nil || f.Path == "" && !f.Meta.IsDir() {
 			t.Fatalf("entry %+v", f)
 		}
 		for _, acl := range [][]byte{f.Extra().Access, f.Extra().Default} {

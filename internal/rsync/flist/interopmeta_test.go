@@ -109,8 +109,8 @@ func TestEntriesSayWhatTheSourceHas(t *testing.T) {
 					path := filepath.Join(dir, string(f.Path))
 					sameEntry(t, s, f, path, before[path])
 					delete(before, path)
-					if f.Group != nil {
-						groups[f.Group] = append(groups[f.Group], string(f.Path))
+					if f.Group() != nil {
+						groups[f.Group()] = append(groups[f.Group()], string(f.Path))
 					}
 				}
 			}

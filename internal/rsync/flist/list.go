@@ -21,9 +21,9 @@ const firstChunk = 512
 type List struct {
 	start   int32 // index of the entry at sorted position 0
 	parent  tree.Path
-	set     int32    // attribute set of parent
-	records []record // in transmission order
-	order   []uint32 // sorted position -> transmission position; nil if equal
+	set     int32          // attribute set of parent
+	records Pieces[record] // in transmission order
+	order   []uint32       // sorted position -> transmission position; nil if equal
 	dirs    []tree.Path
 	chunks  [][]byte
 	sets    []int32 // attribute set of each record, empty without -X
@@ -45,7 +45,7 @@ const (
 )
 
 // Len is the number of entries, duplicates included.
-func (l *List) Len() int { return len(l.records) }
+func (l *List) Len() int { return l.records.Len() }
 
 // Start is the index of the list's first entry. Start()-1 stands for the
 // directory that an incremental list describes.
@@ -56,7 +56,7 @@ func (l *List) Parent() tree.Path { return l.parent }
 
 // Contains reports whether index names an entry of l.
 func (l *List) Contains(index int32) bool {
-	return index >= l.start && int64(index)-int64(l.start) < int64(len(l.records))
+	return index >= l.start && int64(index)-int64(l.start) < int64(l.records.Len())
 }
 
 func (l *List) record(index int32) *record {
@@ -64,7 +64,7 @@ func (l *List) record(index int32) *record {
 	if l.order != nil {
 		i = l.order[i]
 	}
-	return &l.records[i]
+	return l.records.At(int(i))
 }
 
 // Position is when the entry with that index, which l must contain, was sent: 0
@@ -131,7 +131,7 @@ func (l *List) add(dir tree.Path, name string, kind tree.Kind) error {
 	chunk := l.room(len(name))
 	r := record{dir: uint32(len(l.dirs) - 1), chunk: chunk, off: uint16(len(l.chunks[chunk])), len: uint8(len(name)), bits: uint8(kind)}
 	l.chunks[chunk] = append(l.chunks[chunk], name...)
-	l.records = append(l.records, r)
+	l.records.Add(r)
 	return nil
 }
 
@@ -153,18 +153,18 @@ func (l *List) room(n int) uint32 {
 func (l *List) sort(protocol int) {
 	var x, y []byte // full names under comparison
 	byName := func(i, j uint32) int {
-		a, b := &l.records[i], &l.records[j]
+		a, b := l.records.At(int(i)), l.records.At(int(j))
 		x, y = l.appendFull(x[:0], a), l.appendFull(y[:0], b)
 		return comparePaths(protocol, x, isDir(a), y, isDir(b))
 	}
 	sorted := true
-	for i := 1; i < len(l.records) && sorted; i++ {
+	for i := 1; i < l.records.Len() && sorted; i++ {
 		sorted = byName(uint32(i-1), uint32(i)) <= 0
 	}
 	if sorted {
 		return
 	}
-	l.order = make([]uint32, len(l.records))
+	l.order = make([]uint32, l.records.Len())
 	for i := range l.order {
 		l.order[i] = uint32(i)
 	}
@@ -193,7 +193,7 @@ func appendName[T string | []byte](dst []byte, dir tree.Path, base T) []byte {
 // Directories calls yield for each directory of l in sorted order: the order
 // in which both sides append them to their directory tables.
 func (l *List) Directories(yield func(index int32, path tree.Path) bool) {
-	for i := range l.records {
+	for i := range l.records.Len() {
 		index := l.start + int32(i)
 		if l.Kind(index) == tree.Dir && !yield(index, l.Path(index)) {
 			return

@@ -92,8 +92,8 @@ func (l *Lists) link() {
 			continue
 		}
 		for _, f := range l.lists[l.linked-l.released].Order {
-			if f.Group != nil && !f.Dup {
-				f.Group.Members = append(f.Group.Members, f)
+			if f.Group() != nil && !f.Dup {
+				f.Group().Members = append(f.Group().Members, f)
 			}
 		}
 	}

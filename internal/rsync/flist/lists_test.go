@@ -158,7 +158,7 @@ func TestMembersAreKnownAheadOfTheirList(t *testing.T) {
 	group := new(flist.LinkGroup)
 	for n := range 3 {
 		r := listAt(n+1, int32(10*n+1), 3)
-		r.Files[1].Group, r.Files[2].Group = group, group
+		r.Files[1].Own().Group, r.Files[2].Own().Group = group, group
 		lists.Add(r)
 	}
 	if len(group.Members) != 0 {
@@ -188,7 +188,7 @@ func TestBothSidesUseListsAtOnce(t *testing.T) {
 	wait.Go(func() {
 		for i := range n {
 			r := listAt(i+1, int32(10*i+1), 3)
-			r.Files[0].Group = group
+			r.Files[0].Own().Group = group
 			lists.Add(r)
 			lists.Find(int32(10*i + 1))
 		}

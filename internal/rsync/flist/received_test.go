@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -375,5 +376,49 @@ func TestXattrBlocksStandWhereBothSidesExpectThem(t *testing.T) {
 		if c.opts.XattrBlock(c.flags) != c.want {
 			t.Errorf("%s: %v", c.name, !c.want)
 		}
+	}
+}
+
+func TestAReceivedEntryCostsLittleMoreThanItsName(t *testing.T) {
+	const n, named = 200_000, len("some/where/directory-00000/file-0000000.dat")
+	var wired bytes.Buffer
+	o := flist.Options{Protocol: 32, Compat: wire.VarintFlistFlags}
+	w := wire.NewWriter(&wired)
+	enc, err := flist.NewEncoder(w, o, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc.Begin()
+	for _, dir := range []tree.Path{"", "some", "some/where"} {
+		if err := enc.Add(&flist.Entry{Dir: dir.Parent(), Name: dir.Base(), Meta: tree.Meta{Kind: tree.Dir, Perm: 0o755}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range n {
+		dir := tree.Path(fmt.Sprintf("some/where/directory-%05d", i/1000))
+		if i%1000 == 0 {
+			err = enc.Add(&flist.Entry{Dir: dir.Parent(), Name: dir.Base(), Meta: tree.Meta{Kind: tree.Dir, Perm: 0o755}})
+		}
+		err = errors.Join(err, enc.Add(&flist.Entry{Dir: dir, Name: fmt.Sprintf("file-%07d.dat", i), Meta: tree.Meta{Kind: tree.File, Perm: 0o644}}))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	enc.End(0)
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	list := decoded(t, wired.Bytes(), o, flist.Receive{})
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	per := float64(after.HeapAlloc-before.HeapAlloc) / float64(n)
+	if want := float64(named) + 72 + 8 + 4; per > want { // the entry, its pointer, and what the pieces leave
+		t.Errorf("an entry takes %.1f bytes, more than %.1f", per, want)
+	}
+	if f := list.Files[len(list.Files)-1]; f.Path != "some/where/directory-00199/file-0199999.dat" {
+		t.Errorf("the last entry is %s", f.Path)
 	}
 }

@@ -391,15 +391,15 @@ func (w *world) same(t *testing.T, f *flist.File, e *flist.Entry, sets *flist.Xa
 	}
 	linked := o.HardLinks && e.Meta.Nlink > 1 && (o.Protocol > 27 || e.Meta.Kind == tree.File)
 	switch {
-	case !linked && f.Group != nil, linked && f.Group == nil && o.Incremental():
-		t.Errorf("%s, %+v: group %v", f.Path, e.Meta, f.Group)
-	case linked && f.Group != nil:
+	case !linked && f.Group() != nil, linked && f.Group() == nil && o.Incremental():
+		t.Errorf("%s, %+v: group %v", f.Path, e.Meta, f.Group())
+	case linked && f.Group() != nil:
 		id := e.Meta.Inode()
-		if o.Incremental() && groups[id] != nil && f.Group != groups[id] {
+		if o.Incremental() && groups[id] != nil && f.Group() != groups[id] {
 			t.Errorf("%s is in another group than its other names", f.Path)
 		}
-		groups[id] = f.Group
-		if !slices.Contains(f.Group.Members, f) {
+		groups[id] = f.Group()
+		if !slices.Contains(f.Group().Members, f) {
 			t.Errorf("%s is not among the members of its group", f.Path)
 		}
 	}

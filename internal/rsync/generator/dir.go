@@ -214,7 +214,7 @@ func (g *run) touchAll() {
 // touchUp puts right the times and the mode of a directory, if something
 // changed its time meanwhile. Trouble was told.
 func (g *run) touchUp(dir *flist.File) {
-	if have, err := g.d.Stat(dir); err == nil && g.timely(have.Mtime, dir.Meta.Mtime) && !g.narrow(dir) {
+	if have, err := g.d.Stat(dir); err == nil && g.timely(have.Mtime, dir.Meta.Mtime()) && !g.narrow(dir) {
 		return
 	}
 	g.did(g.d.TouchUp(dir))

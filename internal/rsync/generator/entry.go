@@ -123,7 +123,7 @@ func (g *run) skip(l *list, f *flist.File) {
 	switch {
 	case f.Meta.Kind == tree.Dir:
 		g.dirs[f] |= lost
-	case f.Group != nil:
+	case f.Group() != nil:
 		g.leaveSet(l, f)
 	}
 }
@@ -133,7 +133,7 @@ func (g *run) decide(l *list, f *flist.File, have *dest.Found, statErr error, a 
 	if g.decided(l, f, have, statErr, a) {
 		return
 	}
-	if f.Group != nil && g.opt.HardLinks {
+	if f.Group() != nil && g.opt.HardLinks {
 		g.leaveSet(l, f)
 	}
 }
@@ -159,7 +159,7 @@ func (g *run) decided(l *list, f *flist.File, have *dest.Found, statErr error, a
 			return false
 		}
 	}
-	if f.Group != nil && g.opt.HardLinks && !a.redo && !a.must && g.joins(l, f, have) {
+	if f.Group() != nil && g.opt.HardLinks && !a.redo && !a.must && g.joins(l, f, have) {
 		return true
 	}
 	switch kind := f.Meta.Kind; {

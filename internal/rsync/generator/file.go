@@ -95,7 +95,7 @@ func (g *run) fits(f *flist.File) bool {
 
 // newer applies --update.
 func (g *run) newer(f *flist.File, have *dest.Found) bool {
-	if !g.opt.Update || have.Kind != tree.File || f.Meta.Mtime.Sec-have.Mtime.Sec >= int64(g.opt.ModifyWindow) {
+	if !g.opt.Update || have.Kind != tree.File || f.Meta.Mtime().Sec-have.Mtime.Sec >= int64(g.opt.ModifyWindow) {
 		return false
 	}
 	g.skipped(g.name(f) + " is newer")

@@ -39,7 +39,7 @@ var fuzzOptions = []string{
 func (s *script) file(dir tree.Path, groups []*flist.LinkGroup, dirs *[]*flist.File) *flist.File {
 	f := &flist.File{Path: dir.Join(string(rune('a' + s.pick(5))))}
 	kinds := []tree.Kind{tree.File, tree.File, tree.File, tree.Dir, tree.Dir, tree.Symlink, tree.Fifo, tree.CharDevice}
-	f.Meta = flist.Meta{Kind: kinds[s.pick(len(kinds))], Perm: 0o700, Size: int64(s.pick(4)), Mtime: tree.Time{Sec: int64(s.pick(3))}}
+	f.Meta = flist.MetaOf(tree.Meta{Kind: kinds[s.pick(len(kinds))], Perm: 0o700, Size: int64(s.pick(4)), Mtime: tree.Time{Sec: int64(s.pick(3))}})
 	flags := s.next()
 	f.Dup, f.Gone = flags&15 == 15, flags&31 == 16
 	switch f.Meta.Kind {
@@ -50,7 +50,7 @@ func (s *script) file(dir tree.Path, groups []*flist.LinkGroup, dirs *[]*flist.F
 		f.Own().Target = []string{"a", "../b", "/c", "a/b"}[s.pick(4)]
 	}
 	if f.Meta.Kind != tree.Dir && flags&64 != 0 {
-		f.Group = groups[s.pick(len(groups))]
+		f.Own().Group = groups[s.pick(len(groups))]
 	}
 	return f
 }

@@ -105,7 +105,7 @@ func (g *run) candidates(entries []tree.Entry, listed map[string]*flist.File) []
 func (g *run) closest(l *list, f *flist.File) (place int, best *candidate) {
 	for place, all := range g.fuzzy.places {
 		for i := range all {
-			if c := &all[i]; g.stands(l, c) && c.size == f.Meta.Size && g.d.SameTime(c.mtime, f.Meta.Mtime) {
+			if c := &all[i]; g.stands(l, c) && c.size == f.Meta.Size && g.d.SameTime(c.mtime, f.Meta.Mtime()) {
 				return place, c
 			}
 		}

@@ -24,16 +24,16 @@ type linkSet struct {
 }
 
 func (g *run) set(f *flist.File) *linkSet {
-	s := g.links[f.Group]
+	s := g.links[f.Group()]
 	if s == nil {
 		s = &linkSet{}
-		g.links[f.Group] = s
+		g.links[f.Group()] = s
 	}
 	return s
 }
 
 // linked reports whether f is one of several names.
-func (g *run) linked(f *flist.File) bool { return f.Group != nil && g.opt.HardLinks }
+func (g *run) linked(f *flist.File) bool { return f.Group() != nil && g.opt.HardLinks }
 
 // joins links f to its leader, or has it wait for one that is on its way. If it
 // does neither f is treated like any other entry.
@@ -58,7 +58,7 @@ func (g *run) putsOff(l *list, f *flist.File, a attempt) bool {
 	if !g.linked(f) || a.must || a.redo {
 		return false
 	}
-	if m := f.Group.Members; len(m) == 0 || m[len(m)-1] == f {
+	if m := f.Group().Members; len(m) == 0 || m[len(m)-1] == f {
 		return false
 	}
 	s := g.set(f)
@@ -113,10 +113,10 @@ func (g *run) leaveSet(l *list, f *flist.File) {
 	if !g.linked(f) {
 		return
 	}
-	m := f.Group.Members
+	m := f.Group().Members
 	last := len(m) > 0 && m[len(m)-1] == f
 	if i := slices.Index(m, f); i >= 0 {
-		f.Group.Members = slices.Delete(m, i, i+1)
+		f.Group().Members = slices.Delete(m, i, i+1)
 	}
 	if s := g.set(f); last && s.leader == nil && s.flying == nil {
 		g.elect(s)

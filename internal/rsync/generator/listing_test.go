@@ -77,7 +77,7 @@ func (b *lister) file(p tree.Path, m tree.Meta) *flist.File {
 		if b.groups[m.Inode()] == nil {
 			b.groups[m.Inode()] = &flist.LinkGroup{}
 		}
-		f.Group = b.groups[m.Inode()]
+		f.Own().Group = b.groups[m.Inode()]
 	}
 	return f
 }

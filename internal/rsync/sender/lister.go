@@ -98,6 +98,15 @@ func (l *lister) free() {
 	l.open = l.open[1:]
 }
 
+// expect makes room for the entries of a list that was just begun.
+func (l *lister) expect(n int) {
+	l.enc.Expect(n)
+	if !l.src.careful {
+		l.facts = new(facts)
+		l.facts.packed.Expect(n)
+	}
+}
+
 // add sends one entry of the current list.
 func (l *lister) add(ent *flist.Entry, w where, followed bool) bool {
 	if err := l.enc.Add(ent); err != nil {
@@ -172,7 +181,7 @@ func (l *lister) end() *openList {
 	}
 	l.confessed = l.ioError
 	if l.facts == nil && !l.src.careful {
-		l.facts = new(facts) // of an empty list
+		l.facts = new(facts)
 	}
 	l.open = append(l.open, openList{List: l.enc.End(confess), total: l.entries, facts: l.facts, targets: l.targets, sums: l.sums, inodes: l.inodes})
 	l.facts, l.targets, l.sums, l.inodes = nil, nil, nil, nil

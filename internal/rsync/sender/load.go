@@ -63,7 +63,7 @@ type spot struct {
 }
 
 // place is where the entry with that index is found.
-func (s *source) place(o *openList, index int32, f *fact) spot {
+func (s *source) place(o *openList, index int32, f fact) spot {
 	at := spot{where: where{origin: s.origins[f.origin], through: f.through}}
 	if len(s.aliases) > 0 {
 		p := o.Path(index)

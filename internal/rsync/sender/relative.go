@@ -214,7 +214,7 @@ func (l *lister) endNumbered(path tree.Path) *openList {
 	l.end()
 	o := &l.open[last]
 	if first := o.Start(); o.Contains(first) && o.Path(first) == tree.Root {
-		o.dir = *o.fact(first)
+		o.dir = o.fact(first)
 	}
 	numbers := make(map[int32]int32)
 	for index := range o.Directories {
@@ -223,7 +223,7 @@ func (l *lister) endNumbered(path tree.Path) *openList {
 	}
 	for i := range kids {
 		k := &kids[i]
-		k.number, k.dir = numbers[k.at], *o.facts.at(int(k.at))
+		k.number, k.dir = numbers[k.at], o.facts.at(int(k.at))
 	}
 	slices.SortStableFunc(kids, func(a, b kid) int {
 		return flist.CompareSiblings(l.src.params.Protocol, a.entry.Name, true, b.entry.Name, true)

@@ -191,6 +191,9 @@ func (l *lister) sublist(s *scan) error {
 // children sends the entries of a directory, all of them, and gives the
 // subdirectories. They come in the order in which both sides number them.
 func (l *lister) children(d *dirListing) []kid {
+	if l.entries == l.before {
+		l.expect(len(d.entries))
+	}
 	first := d.firstDir()
 	kids := make([]kid, 0, len(d.entries)-first)
 	from := []part{{where: d.where, content: true}}
@@ -201,7 +204,7 @@ func (l *lister) children(d *dirListing) []kid {
 			k := kidOf(d, i, from)
 			k.number, k.set = l.dirs, l.enc.LastXattrSet()
 			if l.facts != nil {
-				k.dir = *l.facts.at(int(l.position()))
+				k.dir = l.facts.at(int(l.position()))
 			}
 			l.dirs++
 			kids = append(kids, k)

@@ -1,0 +1,4 @@
+package rsync
+
+// GarbagePercent is garbagePercent.
+var GarbagePercent = garbagePercent
