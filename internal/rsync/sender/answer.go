@@ -165,7 +165,7 @@ func (m *run) noSend(ndx int32, o *openList, err error) error {
 	m.ioError |= int32(ioErrorOf(err))
 	path := o.Path(ndx)
 	if o.facts == nil {
-		m.fail(m.lists.src.onDisk(path), err)
+		m.missed(ndx, o, err)
 	} else {
 		m.unsent(m.lists.src.origins[o.fact(ndx).origin].full(path), err)
 	}

@@ -72,7 +72,7 @@ func (m *run) settle(q *request, o *openList, digest []byte) {
 	path := m.lists.src.onDisk(o.Path(q.ndx))
 	if m.job.Steady.changed(path, q.load) {
 		spoil(digest)
-		m.fail(path, ErrChanged)
+		m.missed(q.ndx, o, ErrChanged)
 		return
 	}
 	delete(m.failed, path) // a redo that went well

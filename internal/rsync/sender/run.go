@@ -381,6 +381,27 @@ func (m *run) streamEnd() error {
 	return err
 }
 
+// missed notes that a file of the mirror was not delivered. The peer makes the
+// other names of one that is gone or changes from what did not arrive, so they
+// are told as changed, too.
+func (m *run) missed(ndx int32, o *openList, err error) {
+	m.fail(m.lists.src.onDisk(o.Path(ndx)), err)
+	inode := o.inode(ndx)
+	if inode == (tree.Inode{}) || m.job.OnError == nil || ioErrorOf(err) != IOErrorVanished {
+		return
+	}
+	for other := o.Start(); o.Contains(other); other++ {
+		if other == ndx || o.inode(other) != inode {
+			continue
+		}
+		why := ErrChanged
+		if errors.Is(err, ErrWriting) {
+			why = ErrWriting
+		}
+		m.job.OnError(m.lists.src.onDisk(o.Path(other)), why)
+	}
+}
+
 // fail notes that a path, relative to Root, was not delivered.
 func (m *run) fail(p tree.Path, err error) {
 	m.failed[p] = struct{}{}
