@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -190,6 +191,7 @@ type transferTalk struct {
 	way     string // "recv" or "send"
 	owner   bool   // owners and groups are part of the transfer
 	group   bool
+	all     bool // what is the same is logged, too, if the format can tell
 
 	below func() string // the directory that files arrive in; nil at a sender
 
@@ -199,11 +201,11 @@ type transferTalk struct {
 }
 
 func newTransferTalk(j *journal, m *Module, opt *option.Set, scene output.DaemonScene) *transferTalk {
-	t := &transferTalk{journal: j, module: m.Name, way: "recv", owner: opt.Owner, group: opt.Group, scene: output.Scene{Times: opt.Times, Pid: j.ID, Daemon: &scene}}
+	t := &transferTalk{journal: j, module: m.Name, way: "recv", owner: opt.Owner, group: opt.Group, all: opt.Itemize > 1, scene: output.Scene{Times: opt.Times, Pid: j.ID, Daemon: &scene}}
 	if opt.Sender {
 		t.way = "send"
 	}
-	if m.LogTransfers {
+	if m.LogTransfers && !opt.DryRun {
 		t.format = output.ParseFormat(m.LogFormat)
 	}
 	return t
@@ -219,16 +221,20 @@ func (t *transferTalk) Text(code wire.Code, text string) {
 // transferred are the flags of an entry whose data came over.
 const transferred = wire.ItemTransfer
 
-// Item implements output.Talk.
+// Item implements output.Talk. What has changed without data is logged, as by
+// rsync, if the format can tell what it is.
 func (t *transferTalk) Item(e *output.Event, before bool) {
-	moved := e.Flags&transferred != 0 && e.Meta.Kind == tree.File
-	if before || !moved {
+	switch {
+	case before:
+		return
+	case e.Flags&transferred != 0 && e.Meta.Kind == tree.File:
+		t.mu.Lock()
+		t.totals.Files++
+		t.totals.Bytes += e.Meta.Size
+		t.mu.Unlock()
+	case e.Flags&wire.ItemSignificant == 0 && !t.all, t.format == nil || !t.format.Has('i'), t.journal.json != nil:
 		return
 	}
-	t.mu.Lock()
-	t.totals.Files++
-	t.totals.Bytes += e.Meta.Size
-	t.mu.Unlock()
 	t.line(e)
 }
 
@@ -239,8 +245,8 @@ func (t *transferTalk) line(e *output.Event) {
 	scene := t.scene
 	scene.Now = time.Now()
 	shown := *e
-	if dir := t.arrival(); dir != "" {
-		shown.Path = tree.Path(dir + "/" + string(e.Path))
+	if t.below != nil {
+		shown.Dir = t.arrival()
 	}
 	if !t.owner {
 		shown.Meta.UID = 0
@@ -251,7 +257,7 @@ func (t *transferTalk) line(e *output.Event) {
 		if e.Flags&wire.ItemDeleted != 0 {
 			way = "del."
 		}
-		t.journal.event("file", slog.String("module", t.module), slog.String("way", way), slog.String("path", string(shown.Path)), slog.Int64("size", e.Meta.Size))
+		t.journal.event("file", slog.String("module", t.module), slog.String("way", way), slog.String("path", path.Join(shown.Dir, string(shown.Path))), slog.Int64("size", e.Meta.Size))
 		return
 	}
 	t.journal.Line(string(t.format.Expand(nil, &shown, &scene)))
@@ -259,9 +265,6 @@ func (t *transferTalk) line(e *output.Event) {
 
 // arrival is the directory in front of the names of what arrives.
 func (t *transferTalk) arrival() string {
-	if t.below == nil {
-		return ""
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.dir == nil {
