@@ -152,13 +152,18 @@ func (m *run) list(dir int32) error {
 	return nil
 }
 
-// count adds the entries of a list to the statistics.
+// count adds the entries of a list to the statistics: those that came, whether or
+// not they are duplicates or pruned. What is to be deleted counts as special.
 func (m *run) count(l *flist.Received) {
 	for _, f := range l.Files {
-		if f.Dup || f.Gone {
+		if f.Gone {
+			m.result.Files.Special++
 			continue
 		}
 		add(&m.result.Files, f.Meta.Kind)
+		if f.Dup {
+			continue
+		}
 		if f.Meta.Kind == tree.File || f.Meta.Kind == tree.Symlink {
 			m.result.TotalSize += f.Meta.Size
 		}
