@@ -172,7 +172,6 @@ var wordRows = []row{
 	{name: "out format", world: small, args: "-a --delete --out-format='%i|%o|%n|%L|%l|%B|%M|%U|%G|%f'"},
 	{name: "out format after the transfer", world: mixed, args: "-a --no-W --out-format='%n %b %c %C'", least: 30},
 	{name: "out format of modes without perms", world: mixed, args: "-rtlD --out-format='%i %n %B'", via: []harness.Transport{harness.ShellPull}},
-	{name: "hard links in a dry run into nothing", world: linked, args: "-aHn -i", from: "src", to: "fresh"},
 	{name: "out format with widths", world: small, args: "-a --out-format='[%10l] [%-12n] [%3l] %% %q'"},
 	{name: "out format of names", world: small, args: "-a --out-format=%n --delete"},
 	{name: "out format with units", world: "src/a 3m\nsrc/b 4567\n", args: "-a --out-format=\"%'l %''l %'''l %n\""},

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -35,6 +36,7 @@ var variable = []struct {
 	{regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\d+\] `), `TIME [PID] `},
 	{regexp.MustCompile(`hash_hits=\d+`), `hash_hits=N`}, // how a search looks, not what it finds
 	{regexp.MustCompile(`port \d+`), `port N`},
+	{regexp.MustCompile(`(?m)^default_perms_for_dir: sys_acl_get_file\(.*\n`), ``}, // of directories that are not there
 	{regexp.MustCompile(`--rsync-path=\S+`), `--rsync-path=PROGRAM`},
 }
 
@@ -84,9 +86,17 @@ func alone(text string) string {
 	return strings.Join(lines, "")
 }
 
+// highByte is a byte of no ASCII character as the receiving half of rsync's local
+// copies shows it in errors.
+var highByte = regexp.MustCompile(`\\#[23][0-7][0-7]`)
+
 // PlainErrors is Plain for standard error, given how the transfer ended.
 func PlainErrors(text, world string, code int, programs ...string) string {
 	text = Plain(text, world, programs...)
+	text = highByte.ReplaceAllStringFunc(text, func(escape string) string {
+		b, _ := strconv.ParseUint(escape[2:], 8, 8) // the pattern has no others
+		return string([]byte{byte(b)})
+	})
 	if misfit.MatchString(text) {
 		text = alone(text)
 	}

@@ -52,6 +52,9 @@ func (me identity) mayGive(gid uint32) bool {
 	return me.super || me.fake || slices.Contains(me.groups, gid)
 }
 
+// KeepsGroup reports whether files get that group, as -g asks for.
+func (d *Dest) KeepsGroup(gid uint32) bool { return d.opt.Group && d.me.mayGive(gid) }
+
 // Umask is the file mode creation mask of this process.
 func Umask() uint32 { return uint32(umask()) }
 

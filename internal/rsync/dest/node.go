@@ -165,8 +165,8 @@ func unsafeTarget(target string, from tree.Path) bool {
 // SameNode reports whether have is the symlink, device or special file that f
 // is.
 func (d *Dest) SameNode(f *flist.File, have *Found) bool {
-	if have.Kind != f.Meta.Kind {
-		return false
+	if have.Kind != f.Meta.Kind || d.me.fake && have.real.Kind == tree.Symlink {
+		return false // a pretended symlink is a file
 	}
 	if have.Kind != tree.Symlink {
 		return !have.Kind.IsDevice() || have.Major == f.Extra().Major && have.Minor == f.Extra().Minor

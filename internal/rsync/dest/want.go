@@ -25,7 +25,7 @@ func (d *Dest) Want(f *flist.File, have *Found) tree.Meta {
 			want.UID = have.UID
 		}
 	}
-	if !d.opt.Group || !d.me.mayGive(want.GID) {
+	if !d.KeepsGroup(want.GID) {
 		want.GID = d.me.gid
 		if have.Exists() {
 			want.GID = have.GID

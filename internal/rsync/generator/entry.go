@@ -107,7 +107,7 @@ func (g *run) reachable(l *list, f *flist.File) (bool, error) {
 // not say what they are like (-R --no-implied-dirs).
 func (g *run) parents(f *flist.File) bool {
 	p := g.d.Path(f).Parent()
-	if p == tree.Root || g.dry {
+	if p == tree.Root || g.dry || g.opt.Existing || f.Gone {
 		return true
 	}
 	have, err := g.d.StatPath(p)
@@ -169,7 +169,7 @@ func (g *run) decided(l *list, f *flist.File, have *dest.Found, statErr error, a
 		return g.node(l, f, have, statErr)
 	case kind != tree.File:
 		if g.info(option.InfoNonreg) > 0 {
-			g.text(wire.CodeInfo, "skipping non-regular file \""+g.name(f)+"\"")
+			g.text(wire.CodeInfo, "skipping non-regular file \""+printed(f.Path)+"\"")
 		}
 		return false
 	}

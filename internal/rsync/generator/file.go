@@ -84,9 +84,9 @@ func (g *run) file(l *list, f *flist.File, have *dest.Found, statErr error, a at
 func (g *run) fits(f *flist.File) bool {
 	switch {
 	case g.opt.MaxSize >= 0 && f.Meta.Size > g.opt.MaxSize:
-		g.skipped(g.name(f) + " is over max-size")
+		g.skipped(printed(f.Path) + " is over max-size")
 	case g.opt.MinSize >= 0 && f.Meta.Size < g.opt.MinSize:
-		g.skipped(g.name(f) + " is under min-size")
+		g.skipped(printed(f.Path) + " is under min-size")
 	default:
 		return true
 	}

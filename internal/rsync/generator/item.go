@@ -64,7 +64,7 @@ func (g *run) reportHere(f *flist.File, flags wire.Item, xname *string) {
 		if f.Meta.Kind == tree.Symlink && flags&wire.ItemTime != 0 {
 			flags |= wire.ItemTimeFail
 		}
-		e := &output.Event{Flags: flags, Path: f.Path, Meta: f.Full(), Target: g.d.Target(f), NoGroup: !g.opt.Group}
+		e := &output.Event{Flags: flags, Path: f.Path, Meta: f.Full(), Target: g.d.Target(f), NoGroup: !g.d.KeepsGroup(f.Meta.GID)}
 		if xname != nil {
 			e.Flags |= wire.ItemXnameFollows
 			e.Leader, e.HasXname = *xname, true

@@ -85,10 +85,6 @@ func (g *run) lead(f *flist.File) {
 	slices.Reverse(s.deferred)
 	for _, m := range append(s.waits, s.deferred...) {
 		l := g.unwait(m)
-		if g.dry && g.d.Fresh() && m.Path.Depth() > 1 {
-			g.reportSame(m, printed(g.d.Path(f)))
-			continue
-		}
 		have, err := g.look(l, m)
 		if err != nil {
 			g.d.Tell("recv_generator: failed to stat "+g.d.FullName(g.d.Path(m)), err)
@@ -188,18 +184,6 @@ func (g *run) reportLink(f *flist.File, base *dest.Found, known bool, leader str
 		}
 	}
 	g.report(f, f.Index, base, flags, &leader)
-}
-
-// reportSame reports that f was linked to what is called leader and that nothing
-// else is new. So rsync has it of a name that was put off, if neither the
-// destination nor the directory of f is there and a dry run does not make them.
-func (g *run) reportSame(f *flist.File, leader string) {
-	flags := wire.ItemLocalChange | wire.ItemXnameFollows
-	if g.p.Protocol < 29 {
-		g.reportHere(f, flags, &leader)
-		return
-	}
-	g.header(f, f.Index, &dest.Found{}, flags, wire.BasisFile, leader)
 }
 
 // altLink reports whether an alternate directory has f as the leader is, so

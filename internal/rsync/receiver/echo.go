@@ -113,7 +113,7 @@ func (m *run) event(e *echo) *output.Event {
 	f := e.file
 	v := &output.Event{
 		Flags: e.flags, Path: f.Path, Meta: f.Full(), Target: m.dest.Target(f),
-		Digits: 2 * m.params.Xfer.Size(), NoGroup: !m.params.Opt.Group,
+		Digits: 2 * m.params.Xfer.Size(), NoGroup: !m.dest.KeepsGroup(f.Meta.GID),
 	}
 	if m.params.Opt.Checksum {
 		v.Digits, v.Digest = 2*m.params.File.Size(), m.params.File.Hex(f.Extra().Sum)

@@ -87,6 +87,8 @@ func (s *source) referent(dir *walk.Dir, path tree.Path, name string) (meta tree
 		return tree.Meta{}, "", nil
 	case errors.Is(err, syscall.ENOENT):
 		err = fmt.Errorf("%w: %w", errNoReferent, err)
+	case errors.Is(err, syscall.ENOTDIR):
+		err = syscall.ENOTDIR // the symlink is wrong, it has not vanished
 	}
 	return tree.Meta{}, note, err
 }
