@@ -2,14 +2,15 @@ package flist
 
 import "lockstep/internal/fs/tree"
 
-// linkTable finds the first name of an inode that has several (section 5.2).
+// linkTable finds the first name of an inode that has several (section 5.2). It
+// forgets none: arguments may overlap, and symlinks be followed, so that there may
+// be more entries than names.
 type linkTable map[tree.Inode]*linkGroup
 
 // linkGroup is the first transmitted member of a hard-link set.
 type linkGroup struct {
-	index int32  // its transmission index, which is the set's number
-	left  uint32 // names of the inode not seen yet
-	state state  // the values that an abbreviated member takes over
+	index int32 // its transmission index, which is the set's number
+	state state // the values that an abbreviated member takes over
 }
 
 // linked reports whether the entry travels as a member of a hard-link set.
@@ -29,13 +30,9 @@ func (e *Encoder) linkOf(ent *Entry) (first bool, partner *linkGroup) {
 	if e.opts.Protocol < 30 || !e.linked(ent) {
 		return false, nil
 	}
-	id := ent.Meta.Inode()
-	g := e.links[id]
+	g := e.links[ent.Meta.Inode()]
 	if g == nil || !g.same(&ent.Meta) {
 		return true, nil
-	}
-	if g.left--; g.left == 0 {
-		delete(e.links, id)
 	}
 	return false, g
 }
@@ -53,7 +50,7 @@ func (t *linkTable) declare(ent *Entry, index int32) {
 		*t = make(linkTable)
 	}
 	m := &ent.Meta
-	(*t)[m.Inode()] = &linkGroup{index: index, left: m.Nlink - 1, state: state{
+	(*t)[m.Inode()] = &linkGroup{index: index, state: state{
 		mode: m.Mode(), mtime: m.Mtime.Sec, atime: ent.Atime.Sec, uid: m.UID, gid: m.GID, major: m.Major,
 	}}
 }
