@@ -14,7 +14,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/user"
 	"slices"
 	"strings"
 	"syscall"
@@ -145,26 +144,6 @@ func splitList(value string) []string {
 		}
 	}
 	return all
-}
-
-// groupsOf are the names of a user's groups, none if the system does not know
-// the user.
-func groupsOf(name string) []string {
-	u, err := user.Lookup(name)
-	if err != nil {
-		return nil
-	}
-	ids, err := u.GroupIds()
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, id := range ids {
-		if g, err := user.LookupGroupId(id); err == nil {
-			names = append(names, g.Name)
-		}
-	}
-	return names
 }
 
 // ruleFor is the first rule about a user, and the group that it matched by.

@@ -94,15 +94,24 @@ func endpointOf(t *testing.T, ours bool) {
 
 func inAChroot(t *testing.T, ours bool) {
 	const script = stuff + "mkdir -p jail/mod jail/var; echo in > jail/mod/in; echo welcome > jail/motd; echo '/secret' > jail/rules; echo s > jail/mod/secret\n" +
-		"cp secrets jail/secrets; mkdir jail/bin jail/lib64 jail/lib; cp /bin/sh jail/bin/; cp $(ldd /bin/sh | grep -o '/lib[^ ]*/ld-[^ ]*') jail/lib64/ || true\n"
+		"cp secrets jail/secrets; mkdir jail/bin jail/lib64 jail/lib; cp /bin/sh jail/bin/; cp $(ldd /bin/sh | grep -o '/lib[^ ]*/ld-[^ ]*') jail/lib64/ || true\n" +
+		"mkdir jail/etc jail/mine; echo m > jail/mine/m; chown 5555:5557 jail/mine; chmod 710 jail/mine; chmod 755 jail\n" +
+		"printf 'bad\nalice:x:5555:5556::/:\nliang:x:6000:6001::/:\n' > jail/etc/passwd; printf 'own:x:5556:\nothers:x:5557:bob,alice\nkeys:x:6002:liang\n' > jail/etc/group\n"
 	w := build(t, script, owner()+"daemon chroot = DIR/jail\nmotd file = /motd\n[mod]\npath = /mod\nexclude from = /rules\nlock file = /var/lock\nmax connections = 3\n"+
-		"[inner]\npath = /mod\nuse chroot = yes\n[auth]\npath = /mod\nauth users = liang\nsecrets file = /secrets\n[out]\npath = /../../etc\n")
+		"[inner]\npath = /mod\nuse chroot = yes\n[auth]\npath = /mod\nauth users = liang\nsecrets file = /secrets\n[out]\npath = /../../usr\n"+
+		"[user]\npath = /mine\nuid = alice\ngid = own\n[groups]\npath = /mine\nuid = alice\ngid = *\n[stranger]\npath = /mod\nuid = nobody\n"+
+		"[keys]\npath = /mod\nauth users = @keys\nsecrets file = /secrets\n[others]\npath = /mod\nauth users = @others\nsecrets file = /secrets\n")
 	w.start(ours)
 	for command, want := range map[string]string{
 		"rsync -r URL/mod/ out/; ls out; ls jail/var":                                                  "welcome\n\nin\nlock\n-> 0\n",
 		"rsync -r URL/inner/ out2/; ls out2":                                                           "welcome\n\nin\nsecret\n-> 0\n",
 		"rsync -r --password-file=password rsync://liang@AT/auth/ out3/; ls out3":                      "welcome\n\nin\nsecret\n-> 0\n",
 		"rsync -r --no-motd URL/out/ out4/ 2>&1 | grep -c 'chdir failed'; test ! -e out4 && echo none": "1\nnone\n-> 0\n",
+		"rsync -r --no-motd URL/user/ out5/; ls out5":                                                  "m\n-> 0\n",
+		"rsync -r --no-motd URL/groups/ out6/; ls out6":                                                "m\n-> 0\n",
+		"rsync --no-motd URL/stranger/ 2>&1 | grep @ERROR":                                             "@ERROR: invalid uid nobody\n-> 0\n",
+		"rsync -r --no-motd --password-file=password rsync://liang@AT/keys/ out7/; ls out7":            "in\nsecret\n-> 0\n",
+		"rsync -r --no-motd --password-file=password rsync://liang@AT/others/ 2>&1 | grep @ERROR":      "@ERROR: auth failed on module others\n-> 0\n",
 	} {
 		if got := w.run(command); got != want {
 			t.Errorf("%s\n%s%s", command, got, w.read("log"))

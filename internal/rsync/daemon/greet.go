@@ -197,7 +197,7 @@ func (v *visit) authenticate(m *module) error {
 		return refused("auth", "auth failed on module "+m.Name, "auth failed on module %s from %s (%s) for %s: %v",
 			m.Name, v.host(), v.peer.address(), user, why)
 	}
-	switch rule, ok := certified(rules, v.vouched, groupsOf); {
+	switch rule, ok := certified(rules, v.vouched, v.jail().groupsOf); {
 	case ok && rule.deny:
 		return failed(clip(v.vouched), errDenied)
 	case ok:
@@ -222,7 +222,7 @@ func (v *visit) authenticate(m *module) error {
 	user, response, _ := strings.Cut(line, " ")
 	l := login{
 		user: user, response: response, challenge: challenge, digest: d, rules: rules,
-		jail: v.jail(), secrets: m.secrets, strict: m.strict, groups: groupsOf, warn: v.log.Line,
+		jail: v.jail(), secrets: m.secrets, strict: m.strict, groups: v.jail().groupsOf, warn: v.log.Line,
 	}
 	right, err := l.check()
 	if err != nil {

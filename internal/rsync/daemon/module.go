@@ -5,10 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -161,25 +159,26 @@ func (m *module) identify(uid, gid string) error {
 	if !root && uid == "" && gid == "" {
 		return nil
 	}
+	names := jail(m.Jail)
 	id := &Identity{UID: -1}
 	name := cmp.Or(uid, map[bool]string{true: "nobody"}[root])
 	if name != "" {
-		n, ok := userID(name)
+		n, ok := names.userID(name)
 		if !ok {
 			return refused("uid", "invalid uid "+name, "Invalid uid %s", name)
 		}
 		id.UID = n
 	}
-	for i, g := range groupList(gid, root) {
+	for i, g := range names.groupList(gid, root) {
 		if g == "*" && i == 0 {
-			all, err := allGroups(id.UID)
+			all, err := names.allGroups(id.UID)
 			if err != nil {
 				return refused("gid", "getgroups failed", "getgroups of uid %d: %v", id.UID, err)
 			}
 			id.GIDs = append(id.GIDs, all...)
 			continue
 		}
-		n, ok := groupID(g)
+		n, ok := names.groupID(g)
 		if !ok {
 			return refused("gid", "invalid gid "+g, "Invalid gid %s", g)
 		}
@@ -199,7 +198,7 @@ func (m *module) identify(uid, gid string) error {
 }
 
 // groupList is the list of groups, for root by default nobody's.
-func groupList(value string, root bool) []string {
+func (j jail) groupList(value string, root bool) []string {
 	if value != "" {
 		return splitList(value)
 	}
@@ -207,58 +206,11 @@ func groupList(value string, root bool) []string {
 		return nil
 	}
 	for _, name := range []string{"nobody", "nogroup"} {
-		if _, ok := groupID(name); ok {
+		if _, ok := j.groupID(name); ok {
 			return []string{name}
 		}
 	}
 	return []string{"nobody"}
-}
-
-// number reads an id that is given as a number.
-func number(text string) (int, bool) {
-	n, err := strconv.ParseUint(text, 10, 31)
-	return int(n), err == nil
-}
-
-func userID(name string) (int, bool) {
-	if n, ok := number(name); ok {
-		return n, true
-	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return 0, false
-	}
-	return number(u.Uid)
-}
-
-func groupID(name string) (int, bool) {
-	if n, ok := number(name); ok {
-		return n, true
-	}
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, false
-	}
-	return number(g.Gid)
-}
-
-// allGroups are the groups of a user, the first being the own.
-func allGroups(uid int) ([]int, error) {
-	u, err := user.LookupId(strconv.Itoa(uid))
-	if err != nil {
-		return nil, err
-	}
-	texts, err := u.GroupIds()
-	if err != nil {
-		return nil, err
-	}
-	var ids []int
-	for _, text := range append([]string{u.Gid}, texts...) {
-		if n, ok := number(text); ok && !slices.Contains(ids, n) {
-			ids = append(ids, n)
-		}
-	}
-	return ids, nil
 }
 
 // munged is the directory that must not exist where symlinks are munged.

@@ -103,16 +103,17 @@ func (s *Server) Reread() {
 // become takes on the user that the daemon itself is to run as.
 func (s *Server) become(c *conf.Config) error {
 	uid, gid := c.Global.Text(conf.DaemonUID, s.environ), c.Global.Text(conf.DaemonGID, s.environ)
+	names := jail(c.Global.Text(conf.DaemonChroot, s.environ))
 	id := Identity{UID: -1}
 	if gid != "" {
-		n, ok := groupID(gid)
+		n, ok := names.groupID(gid)
 		if !ok {
 			return fmt.Errorf("invalid daemon gid %s", gid)
 		}
 		id.GIDs = []int{n}
 	}
 	if uid != "" {
-		n, ok := userID(uid)
+		n, ok := names.userID(uid)
 		if !ok {
 			return fmt.Errorf("invalid daemon uid %s", uid)
 		}
