@@ -12,15 +12,16 @@ import (
 )
 
 func TestMaxDeleteStopsAndWaits(t *testing.T) {
-	for _, p := range places {
-		t.Run(p.name, func(t *testing.T) {
+	for i := range 2 * len(places) {
+		p, watch := places[i/2], []string{"auto", "poll"}[i%2]
+		t.Run(p.name+" "+watch, func(t *testing.T) {
 			t.Parallel()
 			source, target := t.TempDir(), t.TempDir()
 			for i := range 30 {
 				write(t, filepath.Join(source, fmt.Sprintf("dir%d/file%d", i%3, i)), "x")
 			}
 			flags, url := p.open(t, target)
-			m := startMirror(t, append(flags, "--max-delete", "5", source, url)...)
+			m := startMirror(t, append(flags, "--max-delete", "5", "--watch", watch, "--poll-interval", "100ms", source, url)...)
 			check(t, m.WaitInStep(soon, 1))
 			check(t, os.RemoveAll(filepath.Join(source, "dir0/file0"))) // fewer than the limit
 			converge(t, source, target, p.want)

@@ -225,6 +225,8 @@ func (b *board) targetFailing(now time.Time, name string, err error, since, next
 	text := fmt.Sprintf("%s: %s", tree.Quote(name), rec.Error)
 	switch {
 	case b.once:
+	case errors.Is(err, mirror.ErrMaxDelete):
+		text += "; it waits for an operator"
 	case next.IsZero():
 		text += "; trying again cannot help, this target is left alone"
 	default:

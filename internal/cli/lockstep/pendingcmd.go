@@ -54,10 +54,15 @@ func (a *app) tellPending(jsonLines bool, pending []control.Pending) {
 	for _, p := range pending {
 		state, path := "waits", plain(p.Path)
 		switch {
+		case p.Held:
+			state = "is being written"
 		case p.Out:
 			state = "on its way"
 		case p.Tries > 0:
 			state = fmt.Sprintf("failed %s", count(p.Tries, "time"))
+		}
+		if p.Path == "." {
+			path = "everything, in a full pass"
 		}
 		if p.From != "" {
 			path = plain(p.From) + " -> " + path

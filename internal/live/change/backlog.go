@@ -16,6 +16,7 @@ type Pending struct {
 	Out   bool      // in the batch that is on its way
 	Tries int       // failures in a row
 	Next  time.Time // not tried again before; zero if it is due
+	Held  bool      // being written: no target gets it before that has ended
 }
 
 // Backlog lists what is not acknowledged, oldest first, and at most so many.
@@ -35,6 +36,11 @@ func (q *Queue) Backlog(most int) []Pending {
 	}
 	renames(q.renames, false)
 	renames(q.outRens, true)
+	return oldest(all, most)
+}
+
+// oldest are the first of all by age, at most so many.
+func oldest(all []Pending, most int) []Pending {
 	slices.SortFunc(all, func(a, b Pending) int {
 		if c := a.Since.Compare(b.Since); c != 0 {
 			return c

@@ -83,6 +83,8 @@ type Queue struct {
 	later   []Rename // renames added since the batch was taken
 	again   int      // see Batch.Again
 	spent   []removal
+	barred  bool   // removals wait until there are none, or a pass has judged them
+	pass    uint64 // the generation at which a full pass began
 }
 
 // stamped is a rename with the time of its event.
@@ -104,6 +106,9 @@ func (q *Queue) Add(c Change) {
 	n := &pend{gen: q.gen, class: c.Class, created: c.Created, asIs: c.AsIs, gone: c.Gone, removes: c.Removes, since: c.At}
 	if c.Arrived && c.Dir {
 		n.class = Tree
+	}
+	if o := q.items[c.Path]; o != nil && o.removes == 1 && c.Removes == 0 && !c.Gone {
+		o.removes = 0 // what was gone alone is there again
 	}
 	q.put(c.Path, n)
 	if len(q.items) > q.limits.Pending {
@@ -196,7 +201,18 @@ func (q *Queue) drop(p tree.Path) {
 
 // Begin notes that a pass over the whole source starts: what fails in it is
 // given to Done as with a batch.
-func (q *Queue) Begin() { q.later = nil }
+func (q *Queue) Begin() { q.later, q.pass = nil, q.gen }
+
+// Passed notes that it has ended well: what it removed was judged before it
+// began, so that nothing older counts as a removal any more.
+func (q *Queue) Passed() {
+	q.barred = false
+	for _, n := range q.items {
+		if n.gen <= q.pass {
+			n.removes = 0
+		}
+	}
+}
 
 // RenameUnsure notes a rename at a time when it is not known which names the
 // target has: both ends are compared in full.
@@ -225,7 +241,7 @@ func (q *Queue) Rename(c Change) {
 	if !fresh && len(q.renames) < maxRenames {
 		q.renames = append(q.renames, stamped{Rename{from, to, c.Dir}, c.At})
 		if !toCovered && !fromCovered && !q.scanned(from) && q.flying[from] == nil {
-			q.put(from, &pend{gen: q.gen, class: Attr, since: c.At})
+			q.put(from, &pend{gen: q.gen, class: Attr, gone: true, since: c.At})
 			q.put(to, &pend{gen: q.gen, class: Attr, since: c.At})
 			return
 		}
@@ -295,48 +311,6 @@ func (q *Queue) collapse() {
 	}
 }
 
-// Removes is the number of entries of the source that are gone and whose
-// removal is pending.
-func (q *Queue) Removes() int {
-	n := 0
-	for _, p := range q.items {
-		n += p.removes
-	}
-	return n
-}
-
-// removal is what one batch was allowed to remove.
-type removal struct {
-	at time.Time
-	n  int
-}
-
-// removalSpan is the time over which removals count together: the events of one
-// "rm -r" may come in several batches.
-const removalSpan = 10 * time.Second
-
-// Barred reports whether pending removals, with those of the last ten seconds,
-// exceed the limit: items that remove something stay until an operator decides.
-// entries is how many the source has now, -1 if that is not known yet: then a
-// share of them is not either, and they stay.
-func (q *Queue) Barred(now time.Time, entries int) bool {
-	if !q.limits.Removes.On() {
-		return false
-	}
-	n := q.Removes()
-	if n == 0 {
-		return false
-	}
-	q.spent = slices.DeleteFunc(q.spent, func(r removal) bool { return now.Sub(r.at) > removalSpan })
-	for _, r := range q.spent {
-		n += r.n
-	}
-	if entries < 0 && q.limits.Removes.Share > 0 {
-		return true
-	}
-	return q.limits.Removes.Exceeded(n, entries+n)
-}
-
 // View is what a queue is told of the source when a batch is taken.
 type View struct {
 	Held func(tree.Path) bool // being written: leave it; nil for none
@@ -353,9 +327,12 @@ func (q *Queue) Take(now time.Time, v View) Batch {
 		panic("change: Take while a batch is out")
 	}
 	var ps []tree.Path
-	barred := q.Barred(now, v.Entries)
+	var barred func(p tree.Path, n *pend) bool
+	if q.Barred(now, v.Entries) {
+		barred = q.removers()
+	}
 	for p, n := range q.items {
-		if n.notUntil.After(now) || v.Held != nil && v.Held(p) || barred && n.removes > 0 {
+		if n.notUntil.After(now) || v.Held != nil && v.Held(p) || barred != nil && barred(p, n) {
 			continue
 		}
 		ps = append(ps, p)

@@ -145,8 +145,48 @@ func TestRemovalsOfOneSweepCountTogether(t *testing.T) {
 	if !q.Barred(at(2), 100) {
 		t.Error("a third removal within ten seconds is allowed by a limit of 2")
 	}
-	if q.Barred(at(12), 100) {
+	if !q.Barred(at(12), 100) {
+		t.Error("what waits for an operator goes on by itself")
+	}
+	q.Begin()
+	remove(13, "d")
+	q.Passed()
+	if got := items(q.Take(at(14), change.View{})); !slices.Equal(got, []tree.Path{"c", "d"}) || q.Barred(at(14), 100) {
+		t.Errorf("after a pass has judged c, with one more removal: batch %v, barred %v", got, q.Barred(at(14), 100))
+	}
+}
+
+func TestRemovalsOfLongAgoDoNotCount(t *testing.T) {
+	q := change.NewQueue(change.Limits{Removes: change.Limit{Entries: 2}})
+	for _, r := range []struct {
+		s int
+		p tree.Path
+	}{{0, "a"}, {1, "b"}, {12, "c"}} {
+		s, p := r.s, r.p
+		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Attr, Removes: 1, At: at(s)})
+		q.Take(at(s), change.View{})
+		q.Done(change.Outcome{}, at(s), minute)
+	}
+	q.Add(change.Change{Kind: change.Dirty, Path: "d", Class: change.Attr, Removes: 1, At: at(13)})
+	if q.Barred(at(13), 100) {
 		t.Error("removals of long ago still count")
+	}
+}
+
+func TestWhatIsThereAgainIsNotBarred(t *testing.T) {
+	q := change.NewQueue(change.Limits{Removes: change.Limit{Entries: 1}})
+	dirty := func(p tree.Path, removes int, gone bool) {
+		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Content, Removes: removes, Gone: gone, At: at(0)})
+	}
+	dirty("file", 1, true)
+	dirty("dir", 5, true)
+	if !q.Barred(at(1), 100) {
+		t.Fatal("six removals are allowed by a limit of 1")
+	}
+	dirty("file", 0, false)
+	dirty("dir", 0, false) // what was in it is not
+	if got := items(q.Take(at(2), change.View{})); !slices.Equal(got, []tree.Path{"file"}) || !q.Barred(at(2), 100) {
+		t.Errorf("batch %v, barred %v", got, q.Barred(at(2), 100))
 	}
 }
 
@@ -158,5 +198,19 @@ func TestAShareOfWhatTheSourceHasBarsRemovals(t *testing.T) {
 	}
 	if q.Barred(at(1), 80) || !q.Barred(at(1), 79) {
 		t.Error("20 of 100 are no more than 20%, 20 of 99 are")
+	}
+}
+
+// A comparison of a directory would remove what is gone from it as well.
+func TestComparisonsAboveBarredRemovalsWait(t *testing.T) {
+	q := change.NewQueue(change.Limits{Removes: change.Limit{Entries: 1}})
+	for p, class := range map[tree.Path]change.Class{tree.Root: change.Children, "a": change.Tree, "b": change.Tree, "c": change.Attr} {
+		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: class, Dir: true, At: at(0)})
+	}
+	for _, p := range []tree.Path{"a/x", "c/y"} {
+		q.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Content, Removes: 1, Gone: true, At: at(0)})
+	}
+	if got := items(q.Take(at(1), change.View{})); !slices.Equal(got, []tree.Path{"b", "c"}) {
+		t.Errorf("batch %v, want what removes nothing", got)
 	}
 }

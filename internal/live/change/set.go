@@ -249,6 +249,15 @@ func (s *Set) HeldSince(t time.Time) bool {
 	return false
 }
 
+// Backlog lists the files held back, oldest first, and at most so many.
+func (s *Set) Backlog(most int) []Pending {
+	var all []Pending
+	for p, h := range s.held {
+		all = append(all, Pending{Path: p, Class: h.class, Since: h.first, Held: true})
+	}
+	return oldest(all, most)
+}
+
 // HeldPaths lists the files held back, for a periodic look whether they are
 // still being written.
 func (s *Set) HeldPaths() []tree.Path {

@@ -97,6 +97,10 @@ func (m *Mirror) Resync(ctx context.Context, targets ...string) error {
 
 func (s *slot) resume(now time.Time) {
 	s.paused, s.retryAt = false, time.Time{}
+	if s.status == Waiting { // a full pass counts anew what would be removed
+		s.judging = !s.full
+		s.fullDue(now)
+	}
 	if s.status == Stopped || s.status == Paused {
 		to := Behind
 		if s.full {
@@ -106,10 +110,24 @@ func (s *slot) resume(now time.Time) {
 	}
 }
 
-// Backlog lists what one target has not acknowledged, oldest first, at most so many.
+// Backlog lists what one target has not acknowledged, oldest first, at most so
+// many: a full pass that is due as the root of the source, then what is queued,
+// then what is being written.
 func (m *Mirror) Backlog(ctx context.Context, name string, most int) (pending []change.Pending, err error) {
-	err = m.command(ctx, []string{name}, func(s *slot, _ time.Time) { pending = s.queue.Backlog(most) })
+	err = m.command(ctx, []string{name}, func(s *slot, _ time.Time) {
+		if s.full {
+			pending = append(pending, s.passPending())
+		}
+		pending = append(pending, s.queue.Backlog(most)...)
+		pending = append(pending, m.set.Backlog(most)...)
+		pending = pending[:min(len(pending), most)]
+	})
 	return pending, err
+}
+
+// passPending is the full pass that is due or running.
+func (s *slot) passPending() change.Pending {
+	return change.Pending{Path: tree.Root, Class: change.Tree, Since: s.fullAt, Out: s.busy, Tries: s.tries, Next: s.retryAt}
 }
 
 // Explanation says what becomes of one path of the source.
@@ -144,7 +162,11 @@ func (m *Mirror) Explain(ctx context.Context, p tree.Path) (x Explanation, err e
 		}
 		x.Verdict = m.src.Scope.Explain(filter.Sender, p, dir)
 		for _, s := range m.targets {
-			if o, ok := s.queue.Pending(p); ok {
+			o, ok := s.queue.Pending(p)
+			if !ok && s.full {
+				o, ok = s.passPending(), true
+			}
+			if ok {
 				x.Pending, x.Targets = append(x.Pending, o), append(x.Targets, s.name)
 			}
 		}

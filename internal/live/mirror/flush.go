@@ -37,11 +37,20 @@ type Lag struct {
 type LagError struct {
 	Cause   error // why it was given up
 	Targets []Lag
-	Holding int  // files that are being written
-	Unseen  bool // the watcher had not caught up
+	Holding int       // files that are being written
+	Held    tree.Path // the one that is so for the longest time
+	Unseen  bool      // the watcher had not caught up
 }
 
 func (e *LagError) Unwrap() error { return e.Cause }
+
+// Written says which file is being written, or how many are.
+func (e *LagError) Written() string {
+	if e.Holding == 1 {
+		return fmt.Sprintf("%s is being written", e.Held)
+	}
+	return fmt.Sprintf("%d files are being written, %s the longest", e.Holding, e.Held)
+}
 
 func (e *LagError) Error() string {
 	var parts []string
@@ -56,14 +65,14 @@ func (e *LagError) Error() string {
 	case e.Unseen:
 		parts = append(parts, "the watcher has not caught up")
 	case e.Holding > 0:
-		parts = append(parts, fmt.Sprintf("%d files are being written", e.Holding))
+		parts = append(parts, e.Written())
 	}
 	return fmt.Sprintf("not in step: %s (%v)", strings.Join(parts, ", "), e.Cause)
 }
 
 // Reasons of a LagError, besides the end of the context.
 var (
-	ErrHalted = errors.New("a target is stopped, paused or in its quiet hours")
+	ErrHalted = errors.New("a target is stopped, paused, in its quiet hours or waiting for an operator")
 	ErrEnded  = errors.New("the mirror is not running")
 )
 
@@ -118,12 +127,18 @@ func (m *Mirror) lag(f *flush, cause error, unseen bool) error {
 		m.flushes = slices.DeleteFunc(m.flushes, func(o *flush) bool { return o == f })
 		for _, s := range m.targets {
 			if _, lags := f.left[s]; lags {
-				l := Lag{Target: s.name, Status: s.status, Behind: s.queue.Behind(), LastErr: s.last.LastErr}
+				l := Lag{Target: s.name, Status: s.status, Behind: s.queue.Behind()}
+				if !s.failing.IsZero() || s.queue.Failing() > 0 { // what was once is no reason
+					l.LastErr = s.last.LastErr
+				}
 				l.Oldest, _ = s.queue.Oldest()
 				e.Targets = append(e.Targets, l)
 			}
 		}
 		e.Holding = m.set.Holding()
+		for _, o := range m.set.Backlog(1) {
+			e.Held = o.Path
+		}
 	}); err != nil {
 		return err
 	}
@@ -192,7 +207,9 @@ func (m *Mirror) reached(f *flush) {
 }
 
 // halted reports whether a target gets nothing until an operator acts.
-func (s *slot) halted() bool { return s.paused || s.status == Stopped || s.status == Quiet }
+func (s *slot) halted() bool {
+	return s.paused || s.status == Stopped || s.status == Quiet || s.status == Waiting
+}
 
 // passFlushes notes that a full pass of s has ended: what failed in it is in
 // the queue with the present time, and counts for those who wait, as do files

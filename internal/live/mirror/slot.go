@@ -34,6 +34,7 @@ type slot struct {
 	full    bool      // a full pass is due or running, see fullDue
 	fullAt  time.Time // since when it is
 	repass  bool      // another full pass is due after the running one
+	judging bool      // the full pass is due only to judge removals that wait
 	paused  bool      // nothing new is begun
 	told    bool      // InStep was announced
 	pass    Pass
@@ -284,10 +285,10 @@ func (m *Mirror) idle(s *slot, now time.Time) {
 		if !m.scanned {
 			return // how much that is shows when the source has been read
 		}
-		if s.status != Waiting {
-			m.failed(s, &target.Error{Err: ErrMaxDelete, Hint: "if they are meant, allow more with max_delete (--max-delete); else restore the source"}, now)
-			s.changeState(Waiting, now)
+		if s.failing.IsZero() || !errors.Is(s.lastErr, ErrMaxDelete) { // it is told once
+			m.failed(s, &target.Error{Err: ErrMaxDelete, Hint: "if they are meant, allow more with max_delete (--max-delete); else restore the source, then: lockstep resume"}, now)
 		}
+		s.changeState(Waiting, now)
 	case s.queue.Failing() > 0:
 		s.changeState(Failing, now)
 	case s.queue.Behind() == 0 && m.scanned: // before that, nothing is settled
@@ -315,7 +316,8 @@ func (m *Mirror) finished(r result) {
 		return
 	}
 	s.queue.Done(r.report.Outcome, now, backoff)
-	if s.tries > 0 || !s.failing.IsZero() {
+	waits := !r.job.full && s.queue.Barred(now, m.entries())
+	if !waits && (s.tries > 0 || !s.failing.IsZero()) {
 		s.tries, s.failing = 0, time.Time{}
 		if m.cfg.Listener.Recovered != nil {
 			m.cfg.Listener.Recovered(s.name)
@@ -345,7 +347,8 @@ func (m *Mirror) passed(s *slot, r result, now time.Time) {
 	for _, p := range r.report.Writing {
 		m.set.Hold(p, s.fullAt, now)
 	}
-	s.full, s.repass = s.repass, false
+	s.full, s.repass, s.judging = s.repass, false, false
+	s.queue.Passed()
 	s.told = false // it is told of each pass that it has ended
 	m.passFlushes(s, len(r.report.Writing) > 0, now)
 	s.changeState(Behind, now)
@@ -402,6 +405,9 @@ func (m *Mirror) failed(s *slot, err error, now time.Time) {
 	}
 	s.tries++
 	switch {
+	case errors.Is(err, ErrMaxDelete) && (s.judging || !permanent): // what deletes nothing goes on
+		s.full, s.judging, s.retryAt = s.full && !s.judging, false, time.Time{}
+		s.changeState(Waiting, now)
 	case m.cfg.Once, permanent:
 		s.done = m.cfg.Once
 		s.changeState(Stopped, now)

@@ -25,6 +25,9 @@ func (w *work) items(its []change.Item) {
 		}
 		meta, err := w.src.Lstat(it.Path)
 		switch {
+		case errors.Is(err, fs.ErrNotExist) && w.opts.MaxDelete.On() && it.Uncounted():
+			w.failed(it.Path, ErrChanged)
+			continue
 		case errors.Is(err, fs.ErrNotExist):
 			gone = append(gone, it)
 			continue

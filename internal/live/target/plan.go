@@ -47,6 +47,8 @@ type planner struct {
 	legacy bool
 	// hardLinks says that names of one file have to be sent together.
 	hardLinks bool
+	// counts says that removals are counted: what has gone since stays for now.
+	counts bool
 }
 
 // move is the net effect of the renames of a batch on one name.
@@ -266,7 +268,7 @@ func (p *planner) compare(items []change.Item) []step {
 	var size int64
 	listed := map[tree.Path]bool{}
 	for _, it := range items {
-		out := sender.Item{Path: it.Path, NoDir: it.Gone && it.Class != change.Tree}
+		out := sender.Item{Path: it.Path, NoDir: it.Gone && it.Class != change.Tree, There: p.counts && it.Uncounted()}
 		if dir, ok := p.shrunk(it.Path); ok {
 			if !listed[dir] {
 				listed[dir] = true

@@ -233,7 +233,7 @@ func (r *Rsync) Apply(ctx context.Context, b change.Batch) (Report, error) {
 		}
 		b.Renames = nil
 	}
-	p := planner{lstat: root.Lstat, batch: b, legacy: r.legacy(), hardLinks: r.opts.HardLinks}
+	p := planner{lstat: root.Lstat, batch: b, legacy: r.legacy(), hardLinks: r.opts.HardLinks, counts: r.opts.MaxDelete.On()}
 	steps := p.plan()
 	for i, s := range steps {
 		if p.gone() {

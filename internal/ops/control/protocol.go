@@ -35,7 +35,7 @@ var OpMeaning = map[string]string{
 	OpFlush:   "waits until everything that was changed before is on every target that is meant",
 	OpReload:  "reads the configuration again and applies it",
 	OpPause:   "sends nothing new; changes go on being collected",
-	OpResume:  "ends a pause; tries again now what had stopped, failed or ended",
+	OpResume:  "ends a pause; tries again now what had stopped, failed or ended; counts anew what waits to be deleted",
 	OpResync:  "compares everything with the targets in a full pass",
 	OpBacklog: "lists what targets have not acknowledged",
 	OpExplain: "says why a path is mirrored or not",
@@ -93,13 +93,14 @@ type Change struct {
 type Pending struct {
 	Mirror string     `json:"mirror" doc:"the mirror"`
 	Target string     `json:"target" doc:"the target"`
-	Path   string     `json:"path" doc:"the path below the source, quoted where it has to be"`
+	Path   string     `json:"path" doc:"the path below the source, quoted where it has to be; . is everything, in a full pass"`
 	From   string     `json:"from,omitempty" doc:"of a rename: its old name"`
 	Class  string     `json:"class" doc:"what is compared: attr, content, children, tree; or rename"`
 	Since  time.Time  `json:"since" doc:"when its oldest change was seen"`
 	Out    bool       `json:"out" doc:"it is on its way"`
 	Tries  int        `json:"tries" doc:"failures in a row"`
 	Next   *time.Time `json:"next,omitempty" doc:"not tried again before"`
+	Held   bool       `json:"held" doc:"it is being written, and goes when it is closed"`
 }
 
 // Explain says what becomes of a path.

@@ -150,10 +150,13 @@ func (u *unit) flush(ctx context.Context, targets []string) []control.Lagging {
 		if !t.Oldest.IsZero() {
 			l.Oldest = &t.Oldest
 		}
+		if l.State == mirror.InStep.String() {
+			l.State = mirror.Behind.String() // what it lacks is not in its queue yet
+		}
 		if l.Error == "" && lag.Unseen {
 			l.Error = "the watcher has not caught up"
 		} else if l.Error == "" && lag.Holding > 0 {
-			l.Error = fmt.Sprintf("%d files are being written", lag.Holding)
+			l.Error = lag.Written()
 		}
 		all = append(all, l)
 	}
@@ -227,7 +230,7 @@ func backlog(ctx context.Context, units []*unit, targets []string, most int) ([]
 }
 
 func pending(name, target string, p change.Pending) control.Pending {
-	o := control.Pending{Mirror: name, Target: target, Path: p.Path.String(), Class: p.Class.String(), Since: p.Since, Out: p.Out, Tries: p.Tries}
+	o := control.Pending{Mirror: name, Target: target, Path: p.Path.String(), Class: p.Class.String(), Since: p.Since, Out: p.Out, Tries: p.Tries, Held: p.Held}
 	if p.Class == 0 {
 		o.Class, o.From = "rename", p.From.String()
 	}

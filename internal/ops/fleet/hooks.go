@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -106,7 +107,10 @@ func (h *hooks) failing(l *mirror.Listener, r *hook.Runner) {
 			told[name] = text
 			words := report.Explain(text, "")
 			t := hook.Target{Target: name, State: mirror.Failing.String(), Error: tree.Quote(text), Words: words.Words, Next: words.Next}
-			if next.IsZero() {
+			switch {
+			case errors.Is(err, mirror.ErrMaxDelete):
+				t.State = mirror.Waiting.String()
+			case next.IsZero():
 				t.State = mirror.Stopped.String()
 			}
 			e := h.event(hook.Failing, time.Now())

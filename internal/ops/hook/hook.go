@@ -56,7 +56,7 @@ type Event struct {
 // Target is what happened to one target.
 type Target struct {
 	Target  string  `json:"target" doc:"the target as configured"`
-	State   string  `json:"state" doc:"in step, arrived, failing, stopped or works again"`
+	State   string  `json:"state" doc:"in step, arrived, failing, waiting, stopped or works again"`
 	Batches int     `json:"batches,omitempty" doc:"batches that arrived"`
 	Changes int     `json:"changes,omitempty" doc:"paths brought in step"`
 	Files   int     `json:"files,omitempty" doc:"files sent"`

@@ -103,6 +103,10 @@ type Item struct {
 	// OnError hears ErrChanged.
 	Alone bool
 
+	// There says that the path is not to go either: if nothing is there, nothing
+	// is listed, and OnError hears ErrChanged.
+	There bool
+
 	// From is another name that the peer has for this file, as it was before
 	// it was renamed: both are listed as names of one file, so that a peer
 	// whose old file is the same links it instead of fetching it. It needs a

@@ -118,6 +118,9 @@ func (p *planner) place(item Item) error {
 	if last := steps[max(len(steps)-1, 0):]; item.NoDir && len(last) == 1 && last[0].meta.IsDir() {
 		return ErrChanged
 	}
+	if n := len(steps); item.There && n > 0 && !steps[n-1].meta.Exists() {
+		return ErrChanged
+	}
 	if item.Alone && len(steps) < item.Path.Depth() {
 		return ErrChanged
 	}
