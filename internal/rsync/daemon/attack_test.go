@@ -353,15 +353,50 @@ func TestFlippedSymlinks(t *testing.T) {
 		}
 	})
 	for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); {
-		w.run("rsync -rI src/ URL/mod/d/; rsync -rI --inplace src/f1 src/f2 URL/mod/d/; rsync -r --delete empty/ URL/mod/d/deep/; rsync -rI URL/mod/d/ out/; rsync -rIL URL/mod/ out2/")
+		w.run("rsync -rI src/ URL/mod/d/; rsync -rI --inplace src/f1 src/f2 URL/mod/d/; rsync -r --delete empty/ URL/mod/d/deep/; rsync -rI URL/mod/d/ out/; rsync -rIL URL/mod/ out2/; " +
+			"rsync -aI --chmod=D700,F600 --backup --backup-dir=d/old src/ URL/mod/d/; rsync -r --remove-source-files URL/mod/d/ out3/; rsync -a --temp-dir=d src/ URL/mod/up/")
 	}
 	close(stop)
 	flipping.Wait()
 	if after := w.tree("outside"); after != before {
 		t.Errorf("after %d flips outside of the module was\n%s\nand is\n%s", flips, before, after)
 	}
-	if got := w.run("grep -rl secret out out2 | grep -v '/secret/' | head -3"); strings.Contains(got, "out") {
+	if got := w.run("grep -rl secret out out2 out3 | grep -v '/secret/' | head -3"); strings.Contains(got, "out") {
 		t.Errorf("after %d flips a client has what is outside: %s", flips, got)
+	}
+	w.stands()
+}
+
+// TestSymlinksThatLeadOut asks for everything that can be named through a symlink
+// of the module that leads out of it.
+func TestSymlinksThatLeadOut(t *testing.T) {
+	t.Parallel()
+	rsync(t)
+	w, _ := besieged(t, "")
+	w.run("echo deep > outside/deep; mkdir outside/dir; echo secret > outside/dir/secret; chmod 751 outside/dir; mkdir basis; cp -a outside/secret basis/")
+	const links = "ln -s ../outside mod/near; ln -s DIR/outside mod/far; ln -s ../outside/secret mod/file"
+	w.run("mkdir src/near; echo new > src/near/secret; " + links)
+	before := w.tree("outside")
+	for _, command := range []string{
+		"rsync -r src/ URL/mod/near/", "rsync -r src/ URL/mod/far/", "rsync -r src/ URL/mod/near/dir/", "rsync -rR src/near/secret URL/mod/far/",
+		"rsync -rK src/ URL/mod/", "rsync -rKI --inplace src/near/secret URL/mod/near/secret", "rsync --inplace src/new URL/mod/file", "rsync --append src/new URL/mod/file",
+		"rsync -r --delete empty/ URL/mod/near/", "rsync -rK --delete --existing src/ URL/mod/", "rsync -r --mkpath src/new URL/mod/far/made/new",
+		"rsync -rI --backup --backup-dir=near src/ URL/mod/up/", "rsync -rI --temp-dir=far src/ URL/mod/up/", "rsync -rI --partial-dir=/near --delay-updates src/ URL/mod/up/",
+		"rsync -a --link-dest=/near basis/ URL/mod/linked/", "rsync -a --copy-dest=/far basis/ URL/mod/copied/", "rsync -a --chmod=D777,F777 src/ URL/mod/near/",
+		"rsync -r URL/mod/near/ got/", "rsync -r URL/mod/far/secret got/", "rsync -rL URL/mod/ got2/", "rsync -rk URL/mod/ got3/", "rsync -r --copy-unsafe-links URL/mod/ got4/",
+		"rsync -R URL/mod/near/./secret got5/", "rsync -r --remove-source-files URL/mod/near/ got6/", "rsync -L --remove-source-files URL/mod/file got7", "rsync -r --files-from=:far/secret URL/mod/ got8/",
+		"rsync --list-only URL/mod/near/", "rsync -a --filter='merge /near/secret' URL/mod/ got9/", "rsync -a --filter=':e secret' URL/mod/near/ got10/",
+	} {
+		got := w.run(command + "; find mod -samefile outside/secret; rm -rf mod/near mod/far mod/file mod/linked mod/copied; " + links)
+		if after := w.tree("outside"); after != before {
+			t.Fatalf("%s (%s): outside of the module was\n%s\nand is\n%s", command, got, before, after)
+		}
+		if strings.Contains(got, "\nmod/") || strings.HasPrefix(got, "mod/") {
+			t.Errorf("%s links to what is outside: %s", command, got)
+		}
+	}
+	if got := w.run("grep -rlx secret got* | head -3"); got != "-> 0\n" {
+		t.Errorf("what is outside was given away: %s", got)
 	}
 	w.stands()
 }
