@@ -78,8 +78,9 @@ func mirrorText(b *strings.Builder, m *report.Mirror, now time.Time) {
 			n    int64
 			what string
 		}{
-			{m.Watches, "watch"}, {m.Polled, "polled directory"}, {m.Overflows, "overflow"},
-			{int64(m.Rescans), "rescan"}, {int64(m.Holding), "held file"},
+			{m.Watches, "watch"}, {m.Polled, "polled directory"},
+			{m.InKernel, "kernel overflow"}, {m.InMemory, "memory overflow"},
+			{m.Overflows - m.InKernel - m.InMemory, "lost place"}, {int64(m.Rescans), "rescan"}, {int64(m.Holding), "held file"},
 		} {
 			if n.n > 0 {
 				fmt.Fprintf(b, ", %s", count(n.n, n.what))

@@ -118,7 +118,9 @@ type Notice struct {
 // Stats are counts since Open, except where it says now.
 type Stats struct {
 	Events    int64  // handed to the consumer
-	Overflows int64  // times that events were lost
+	Overflows int64  // times that events were lost, for the causes below or because a place could not be found
+	InKernel  int64  // of these: the kernel's queue was full
+	InMemory  int64  // of these: what had been read took more than Config.QueueBytes
 	Watches   int64  // inotify watches now
 	Unwatched int64  // directories polled now because watches ran out
 	Known     int64  // directories in the fanotify cache now

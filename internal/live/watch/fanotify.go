@@ -88,6 +88,7 @@ func (f *fanotify) run() {
 func (f *fanotify) handle(data []byte, lost bool) error {
 	var out []Event
 	if lost {
+		f.w.counts.inMemory.Add(1)
 		out = f.overflow(out)
 	}
 	for len(data) > 0 {
@@ -142,6 +143,7 @@ func (f *fanotify) record(rec *fanRecord, rest []byte, out []Event) ([]Event, er
 	op, isDir := Op(rec.mask)&opsOfKernel, rec.mask&unix.FAN_ONDIR != 0
 	switch {
 	case rec.mask&unix.FAN_Q_OVERFLOW != 0:
+		f.w.counts.inKernel.Add(1)
 		return f.overflow(out), nil
 	case rec.pid == f.pid && op&^reading == 0 && rec.mask&unix.FAN_RENAME == 0:
 		return out, nil // our own reading of the source

@@ -142,6 +142,7 @@ func (e *inotify) receive(spare []byte) []byte {
 	data, lost := e.in.take(spare)
 	if lost {
 		e.carry = e.carry[:0]
+		e.w.counts.inMemory.Add(1)
 		e.overflow()
 	}
 	if len(e.carry) == 0 {
@@ -216,6 +217,7 @@ func (e *inotify) record(d *watchDir, rec *inoRecord) error {
 	case rec.mask == 0: // the second half of a move that has been handled
 		return nil
 	case rec.mask&unix.IN_Q_OVERFLOW != 0:
+		e.w.counts.inKernel.Add(1)
 		e.overflow()
 		return nil
 	case d == nil: // a watch that was given up

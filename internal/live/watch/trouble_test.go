@@ -62,6 +62,9 @@ func TestOverflowIsToldAndHeals(t *testing.T) {
 				}
 				return false
 			})
+			if s := o.Stats(); (s.InKernel > 0) != (c.files > 1000) || (s.InMemory > 0) != (c.files < 1000) {
+				t.Errorf("where it overflowed is told wrongly: %+v", s)
+			}
 			if o.Stats().Overflows == 0 {
 				t.Error("the overflow is not counted")
 			}

@@ -31,9 +31,9 @@ type Watch struct {
 	done   chan struct{} // closed after everything has ended
 
 	counts struct {
-		events, overflows, watches, unwatched, known, outside, unplaced atomic.Int64
-		limit                                                           atomic.Pointer[string]
-		pollers                                                         atomic.Int64
+		events, overflows, inKernel, inMemory, watches, unwatched, known, outside, unplaced atomic.Int64
+		limit                                                                               atomic.Pointer[string]
+		pollers                                                                             atomic.Int64
 	}
 	queues sync.RWMutex // held for writing while the kernel's queues are closed
 
@@ -186,7 +186,7 @@ func (w *Watch) Close() error {
 func (w *Watch) Stats() Stats {
 	c := &w.counts
 	s := Stats{
-		Events: c.events.Load(), Overflows: c.overflows.Load(), Watches: c.watches.Load(), Unwatched: c.unwatched.Load(),
+		Events: c.events.Load(), Overflows: c.overflows.Load(), InKernel: c.inKernel.Load(), InMemory: c.inMemory.Load(), Watches: c.watches.Load(), Unwatched: c.unwatched.Load(),
 		Known: c.known.Load(), Outside: c.outside.Load(), Unplaced: c.unplaced.Load(),
 	}
 	if l := c.limit.Load(); l != nil {

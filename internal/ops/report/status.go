@@ -39,6 +39,8 @@ type Mirror struct {
 	Polled      int64      `json:"polled" doc:"directories that are polled for want of a watch"`
 	Events      int64      `json:"events" doc:"events since the mirror started"`
 	Overflows   int64      `json:"overflows" doc:"times that the kernel or lockstep lost events"`
+	InKernel    int64      `json:"overflows_kernel" doc:"of these, because the kernel's queue was full (fs.inotify.max_queued_events; fanotify's has no limit)"`
+	InMemory    int64      `json:"overflows_memory" doc:"of these, because more than 64 MiB of events waited in lockstep's memory"`
 	Rescans     int        `json:"rescans" doc:"scans of the whole source after lost events"`
 	Entries     int        `json:"entries" doc:"entries known in the source"`
 	Holding     int        `json:"holding" doc:"files held back because they are being written"`
@@ -87,7 +89,7 @@ func (m *Mirror) Fill(s mirror.State, now time.Time, rate func(target string) in
 		m.Backend = s.Watch.Backend.String()
 	}
 	m.Watches, m.Polled = s.Watcher.Watches, s.Watcher.Unwatched
-	m.Events, m.Overflows = s.Watcher.Events, s.Watcher.Overflows
+	m.Events, m.Overflows, m.InKernel, m.InMemory = s.Watcher.Events, s.Watcher.Overflows, s.Watcher.InKernel, s.Watcher.InMemory
 	m.Rescans, m.Entries, m.Holding = s.Rescans, s.Entries, s.Holding
 	m.Targets = m.Targets[:0]
 	for _, t := range s.Targets {

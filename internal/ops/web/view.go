@@ -99,7 +99,8 @@ func newMirrorView(i int, m *report.Mirror, history map[key]*series, now time.Ti
 	for _, f := range []struct {
 		n    int64
 		what string
-	}{{m.Polled, "polled directory"}, {m.Overflows, "overflow"}, {int64(m.Rescans), "rescan"}, {int64(m.Holding), "file being written"}} {
+	}{{m.Polled, "polled directory"}, {m.InKernel, "kernel overflow"},
+		{m.InMemory, "memory overflow"}, {m.Overflows - m.InKernel - m.InMemory, "lost place"}, {int64(m.Rescans), "rescan"}, {int64(m.Holding), "file being written"}} {
 		if f.n > 0 {
 			v.Facts = append(v.Facts, counted(int(f.n), f.what))
 		}
