@@ -218,6 +218,15 @@ func TestADirectoryThatCannotBeReadIsNotDeletedAtTheTarget(t *testing.T) {
 			if !exists(filepath.Join(target, "closed/file")) {
 				t.Error("the content of a directory that cannot be read was deleted")
 			}
+			state, err := m.AskState(soon)
+			check(t, err)
+			if state.Targets[0].Behind == 0 {
+				t.Errorf("what cannot be read was forgotten: %s", state.Raw)
+			}
+			check(t, os.Chmod(filepath.Join(source, "closed"), 0o755))
+			check(t, harness.Poll(soon, "the directory is compared in full", func() bool {
+				return exists(filepath.Join(target, "closed/file")) && !exists(filepath.Join(target, "closed/of old"))
+			}))
 			stopMirror(t, m)
 		})
 	}

@@ -138,12 +138,12 @@ func (d *Dir) ReadDir() ([]tree.Entry, error) {
 func (d *Dir) Read() (entries []tree.Entry, vanished []string, err error) {
 	at, err := d.h.acquire()
 	if err != nil {
-		return nil, nil, fail("read directory", d.path, err)
+		return nil, nil, fail(opList, d.path, err)
 	}
 	defer d.h.release()
 	fd, err := openat(at, ".", openList)
 	if err != nil {
-		return nil, nil, fail("read directory", d.path, err)
+		return nil, nil, fail(opList, d.path, err)
 	}
 	defer unix.Close(fd)
 	return read(fd, d.path, defaultWorkers())

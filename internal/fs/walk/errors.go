@@ -32,6 +32,15 @@ func (e *Error) Is(target error) bool {
 	return target == fs.ErrNotExist && (e.Err == syscall.ENOTDIR || e.Err == syscall.ELOOP)
 }
 
+// opList is the Op of a directory that could not be read.
+const opList = "read directory"
+
+// Unlisted reports whether err says that a directory's names are not known.
+func Unlisted(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Op == opList
+}
+
 // PartialError says that a directory's names are all known but that some of
 // its entries could not be looked at and are missing from the listing. They
 // exist: a caller must not take them for deleted.

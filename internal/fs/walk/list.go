@@ -60,7 +60,7 @@ func read(fd int, dir tree.Path, workers int) (entries []tree.Entry, vanished []
 		}
 	}
 	if err != nil {
-		return entries, vanished, fail("read directory", dir, err)
+		return entries, vanished, fail(opList, dir, err)
 	}
 	return entries, vanished, partial(dir, failed)
 }

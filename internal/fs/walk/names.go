@@ -24,16 +24,16 @@ const direntType = 18
 func (r *Root) Names(p tree.Path, into []Name) ([]Name, error) {
 	root, err := r.h.acquire()
 	if err != nil {
-		return into, fail("read directory", p, err)
+		return into, fail(opList, p, err)
 	}
 	defer r.h.release()
 	fd, err := r.resolve.open(root, p, openList)
 	if err != nil {
-		return into, fail("read directory", p, err)
+		return into, fail(opList, p, err)
 	}
 	defer unix.Close(fd)
 	into, err = direntNames(fd, into)
-	return into, fail("read directory", p, err)
+	return into, fail(opList, p, err)
 }
 
 func direntNames(fd int, into []Name) ([]Name, error) {
@@ -79,12 +79,12 @@ func Unreadable(fd int, name string) bool {
 func (r *Root) Readable(p tree.Path, names []Name) ([]Name, error) {
 	root, err := r.h.acquire()
 	if err != nil {
-		return nil, fail("read directory", p, err)
+		return nil, fail(opList, p, err)
 	}
 	defer r.h.release()
 	fd, err := r.resolve.open(root, p, openPath)
 	if err != nil {
-		return nil, fail("read directory", p, err)
+		return nil, fail(opList, p, err)
 	}
 	defer unix.Close(fd)
 	return slices.DeleteFunc(names, func(n Name) bool {

@@ -164,12 +164,12 @@ func (r *Root) Open(p tree.Path) (f *os.File, err error) {
 func (r *Root) ReadDir(p tree.Path) ([]tree.Entry, error) {
 	root, err := r.h.acquire()
 	if err != nil {
-		return nil, fail("read directory", p, err)
+		return nil, fail(opList, p, err)
 	}
 	defer r.h.release()
 	fd, err := r.resolve.open(root, p, openList)
 	if err != nil {
-		return nil, fail("read directory", p, err)
+		return nil, fail(opList, p, err)
 	}
 	defer unix.Close(fd)
 	return list(fd, p, defaultWorkers())

@@ -133,18 +133,17 @@ func (w *walker) visit(dir tree.Path) []tree.Path {
 }
 
 func (w *walker) read(dir tree.Path) (tree.Meta, []tree.Entry, error) {
-	const op = "read directory"
 	if len(dir) > tree.MaxPath {
-		return tree.Meta{}, nil, fail(op, dir, syscall.ENAMETOOLONG)
+		return tree.Meta{}, nil, fail(opList, dir, syscall.ENAMETOOLONG)
 	}
 	fd, err := w.resolve.open(w.root, dir, openList)
 	if err != nil {
-		return tree.Meta{}, nil, fail(op, dir, err)
+		return tree.Meta{}, nil, fail(opList, dir, err)
 	}
 	defer unix.Close(fd)
 	meta, err := statFD(fd)
 	if err != nil {
-		return tree.Meta{}, nil, fail(op, dir, err)
+		return tree.Meta{}, nil, fail(opList, dir, err)
 	}
 	entries, err := list(fd, dir, w.visitor.Workers)
 	return meta, entries, err

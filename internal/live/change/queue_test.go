@@ -51,6 +51,23 @@ func TestAcknowledgementCoversOnlyWhatWasTaken(t *testing.T) {
 	}
 }
 
+func TestADirectoryThatCouldNotBeListedIsScannedAgain(t *testing.T) {
+	q := newQueue()
+	add(q, 0, "d")
+	q.Take(at(1), change.View{})
+	denied := &change.Unlisted{Err: errors.New("permission denied")}
+	q.Done(change.Outcome{Failed: map[tree.Path]error{"d": denied, "met/in/a/scan": denied}}, at(2), minute)
+	b := q.Take(at(62), change.View{})
+	for _, it := range b.Items {
+		if it.Class != change.Tree {
+			t.Errorf("%s is compared by %s only", it.Path, it.Class)
+		}
+	}
+	if len(b.Items) != 2 {
+		t.Errorf("next batch %v", items(b))
+	}
+}
+
 func TestFailedPathStaysAndWaits(t *testing.T) {
 	q := newQueue()
 	add(q, 0, "bad", "good")

@@ -8,6 +8,8 @@ import (
 	"sync"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
+	"lockstep/internal/live/change"
 	"lockstep/internal/rsync/sender"
 )
 
@@ -143,4 +145,13 @@ func lastWords(messages []string) string {
 		}
 	}
 	return tree.Quote(text)
+}
+
+// blamed is what becomes of an error at the source: a directory that could not
+// be listed hides what is below it.
+func blamed(err error) error {
+	if walk.Unlisted(err) {
+		return &change.Unlisted{Err: err}
+	}
+	return err
 }

@@ -199,7 +199,7 @@ func (w *work) failed(p tree.Path, err error) {
 		w.report.Outcome.Vanished = append(w.report.Outcome.Vanished, p)
 		return
 	}
-	w.report.Outcome.Failed[p] = err
+	w.report.Outcome.Failed[p] = blamed(err)
 }
 
 // touched notes that directory p needs its attributes set when all is done.

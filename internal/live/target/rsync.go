@@ -514,6 +514,6 @@ func (r *run) sourceError(p tree.Path, err error) {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sender.ErrChanged):
 		o.Vanished = append(o.Vanished, p)
 	default:
-		o.Failed[p] = err
+		o.Failed[p] = blamed(err)
 	}
 }
