@@ -31,8 +31,11 @@ var faults = []fault{
 	{"-n", "-X", "--copy-dest|--link-dest"},       // a new directory that the alternate has is an error
 	{"--backup-dir=../bak", "--inplace|--append"}, // the backup has no attributes
 	{"-S", "--append"},                            // the first file that ends in zeros ends the run
-	{"-y", "-r|-rlt|-dlt|--no-p"},                 // a new file gets the mode of what it resembles
+	{"-y", withoutPerms},                          // a new file gets the mode of what it resembles
 }
+
+// withoutPerms are the options that leave permissions alone.
+const withoutPerms = "-r|-rlt|-dlt|--no-p"
 
 // has reports whether the case has an option that begins with one of words,
 // alternatives set apart by a bar.

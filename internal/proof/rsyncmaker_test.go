@@ -280,10 +280,10 @@ func (g *maker) older(source []thing) []thing {
 	return all
 }
 
-// openDirs leaves no directory of the source closed to its owner.
-func (w *madeWorld) openDirs() {
+// plainDirs takes from the source's directories the attributes that begin so.
+func (w *madeWorld) plainDirs(prefix string) {
 	for i, o := range w.source {
-		if o.kind == 'd' && strings.HasPrefix(o.xattrs, "acl=") {
+		if o.kind == 'd' && strings.HasPrefix(o.xattrs, prefix) {
 			w.source[i].xattrs = ""
 		}
 	}

@@ -248,7 +248,10 @@ func makeUp(seed uint64) randomCase {
 		world.clearWay()
 	}
 	if c.has("--no-super") {
-		world.openDirs()
+		world.plainDirs("acl=") // it closes them to their owner
+	}
+	if c.has("-X") && c.has(withoutPerms) {
+		world.plainDirs("user.")
 	}
 	c.world = world.lines()
 	if g.one(25) {

@@ -36,7 +36,8 @@ var variable = []struct {
 	{regexp.MustCompile(`(?m)^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d \[\d+\] `), `TIME [PID] `},
 	{regexp.MustCompile(`hash_hits=\d+`), `hash_hits=N`}, // how a search looks, not what it finds
 	{regexp.MustCompile(`port \d+`), `port N`},
-	{regexp.MustCompile(`(?m)^default_perms_for_dir: sys_acl_get_file\(.*\n`), ``}, // of directories that are not there
+	{regexp.MustCompile(`(?m)^building file list \.\.\. (\[sender\] )`), "building file list ... \n$1"}, // about any name
+	{regexp.MustCompile(`(?m)^default_perms_for_dir: sys_acl_get_file\(.*\n`), ``},                      // of directories that are not there
 	{regexp.MustCompile(`--rsync-path=\S+`), `--rsync-path=PROGRAM`},
 }
 

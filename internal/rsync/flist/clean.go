@@ -58,8 +58,8 @@ func sortName(p tree.Path) string {
 
 // clean drops what must not be processed from a sorted list: duplicates (3.3),
 // empty directories (3.4), and it refuses entries without a parent.
-func (d *Decoder) clean(order []*File) error {
-	d.dropEqual(order)
+func (d *Decoder) clean(order []*File, start int32) error {
+	d.dropEqual(order, start)
 	if d.opts.Protocol >= modernOrder {
 		d.dropFilesLikeDirs(order)
 	}
@@ -76,15 +76,22 @@ func (d *Decoder) clean(order []*File) error {
 
 // dropEqual keeps one of the entries of each name: the first directory among
 // them, or the first entry. From protocol 29 on files and directories are never
-// equal.
-func (d *Decoder) dropEqual(order []*File) {
+// equal. start is the index of the first.
+func (d *Decoder) dropEqual(order []*File, start int32) {
 	if len(order) == 0 {
 		return
 	}
-	kept := order[0]
-	for _, f := range order[1:] {
+	at := 0
+	drop := func(f *File, at int) {
+		f.Dup = true
+		if d.recv.Duplicate != nil {
+			d.recv.Duplicate(f.Path, start+int32(at))
+		}
+	}
+	for i, f := range order[1:] {
+		kept := order[at]
 		if f.Dup || kept.Dup || f.Path != kept.Path || f.slash != kept.slash || d.opts.Protocol >= modernOrder && f.Meta.IsDir() != kept.Meta.IsDir() {
-			kept = f
+			at = i + 1
 			continue
 		}
 		switch {
@@ -92,12 +99,12 @@ func (d *Decoder) dropEqual(order []*File) {
 			kept.Top = kept.Top || f.Top
 			kept.Content = kept.Content || f.Content
 			kept.Implied = kept.Implied && f.Implied
-			f.Dup = true
+			drop(f, i+1)
 		case f.Meta.IsDir():
-			kept.Dup = true
-			kept = f
+			drop(kept, at)
+			at = i + 1
 		default:
-			f.Dup = true
+			drop(f, i+1)
 		}
 	}
 }

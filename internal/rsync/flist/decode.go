@@ -188,7 +188,7 @@ func (d *Decoder) finish() (*Received, error) {
 		clear(d.entries[:len(b.files)])
 	}
 	order := d.sorted(b.files)
-	if err := d.clean(order); err != nil {
+	if err := d.clean(order, b.start); err != nil {
 		return nil, fmt.Errorf("file list %d: %w", d.lists, err)
 	}
 	r := &Received{Number: d.lists, Start: b.start, Dir: b.dir, Files: order, Order: order, IOError: b.ioError, Dropped: b.dropped, Xattrs: d.sets}

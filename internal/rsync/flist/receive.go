@@ -66,6 +66,10 @@ type Receive struct {
 	// print.
 	Warn func(code wire.Code, text string)
 
+	// Duplicate hears of each entry that is dropped for another one of its
+	// name, with its index; nil ignores it.
+	Duplicate func(path tree.Path, index int32)
+
 	// MaxAlloc is --max-alloc in bytes, 0 is 1 GiB.
 	MaxAlloc int64
 }

@@ -52,7 +52,7 @@ func (g *run) sweepDir(l *list, f *flist.File, have *dest.Found) {
 	case g.timing != during && g.timing != delay:
 	case have.Kind == tree.Dir && g.dirs[f]&made == 0:
 		g.sweepOne(l, f, have)
-	case g.dry && g.d.Fresh():
+	case g.dry && (g.d.Fresh() || f.Path.IsRoot()): // the destination is not there
 	case g.swept(f):
 		g.barred() // says so even though there is nothing to delete
 	}

@@ -112,7 +112,20 @@ func (e *end) decoder() (*flist.Decoder, error) {
 	return flist.NewDecoder(e.r, o, flist.Receive{
 		Relative: opt.Relative, DeleteMissing: opt.DeleteMissingArgs, Prune: opt.PruneEmptyDirs && !e.incremental(),
 		Keep: e.namedDir, IDs: ids, Accept: accept, Change: change, Warn: e.talk.Text, MaxAlloc: opt.MaxAlloc,
+		Duplicate: e.tellDuplicate,
 	})
+}
+
+// tellDuplicate says which entry counts no more; a server keeps it to itself.
+func (e *end) tellDuplicate(p tree.Path, index int32) {
+	if e.opt.Debug[option.DebugDup] == 0 || e.server && !e.local {
+		return
+	}
+	name := string(p)
+	if p.IsRoot() {
+		name = "."
+	}
+	e.talk.Text(wire.CodeInfo, fmt.Sprintf("removing duplicate name %s from file list (%d)", name, index))
 }
 
 func (e *end) incremental() bool { return e.compat.Has(wire.IncRecurse) }
