@@ -137,6 +137,7 @@ func backlogOf(t *testing.T, ours bool) {
 	cmd := w.start(ours)
 	eventually(t, "the first connection is gone", func() bool { return strings.HasSuffix(w.speak("@RSYNCD: 31.0\n#list\n"), "EXIT\n") })
 	must(t, cmd.Process.Signal(syscall.SIGSTOP))
+	eventually(t, "it accepts nothing", func() bool { return stopped(cmd.Process.Pid) })
 	connected := 0
 	for ; connected < 4*backlog; connected++ {
 		c, err := net.DialTimeout("tcp", w.address(), time.Second)
@@ -148,6 +149,18 @@ func backlogOf(t *testing.T, ours bool) {
 	if connected < backlog || connected > backlog+2 { // the kernel takes one more than it is told
 		t.Errorf("%d connections wait, the backlog is %d", connected, backlog)
 	}
+}
+
+// stopped reports whether a signal has stopped all threads of a process.
+func stopped(pid int) bool {
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, name := range files {
+		data, _ := os.ReadFile(name)
+		if _, after, _ := strings.Cut(string(data), ") "); !strings.HasPrefix(after, "T") {
+			return false
+		}
+	}
+	return len(files) > 0
 }
 
 func motdOf(t *testing.T, ours bool) {
