@@ -87,8 +87,6 @@ func (m *Module) forbids(opt *option.Set) error {
 		return failuref(exitSyntax, "ERROR: --remove-source-files cannot be used with a read-only module")
 	case !opt.Sender && m.ReadOnly:
 		return failuref(exitSyntax, "ERROR: module is read only")
-	case opt.FilesFromHost != "":
-		return failuref(exitUnsupported, "ERROR: the list of --files-from cannot be on another machine")
 	case opt.Daemon:
 		return failuref(exitUnsupported, "rsync: Attempt to hack rsync thwarted!")
 	}

@@ -36,7 +36,7 @@ func TestRawRules(t *testing.T) {
 		{"a size that overflows", hello + clientWords("--server", "-te.LsfxCIvu", "--max-size=99999999999999999999", ".", "mod/") + md5, "rsync error: "},
 		{"a block as large as memory", hello + clientWords("--server", "-te.LsfxCIvu", "-B4294967295", ".", "mod/") + md5, "rsync error: "},
 		{"memory without bound", hello + clientWords("--server", "-te.LsfxCIvu", "--max-alloc=1", ".", "mod/") + md5, "rsync error: "},
-		{"a list of files on a host", hello + clientWords("--server", "--sender", "-te.LsfxCIvu", "--files-from=host:list", ".", "mod/") + md5 + frame(0, none), "failed to open files-from file host:list"},
+		{"a list of files on a host", hello + clientWords("--server", "--sender", "-te.LsfxCIvu", "--files-from=host:list", ".", "mod/") + md5 + frame(0, none), "The --files-from sent to the server cannot specify a host."},
 		// Lists.
 		{"nanoseconds past a second", push("lrt") + list(flagged("\xa0\x18", "a", "\xf0\xff\xff\xff\x7f", regular)), "rsync error: "},
 		{"a parent that is not listed", push("lrt") + list(listed("x/y", regular)), "rsync error: "},

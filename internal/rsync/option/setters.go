@@ -189,12 +189,12 @@ func setSkipCompress(st *state, v value) error {
 // setFilesFrom takes a file here, or one at the remote host.
 func setFilesFrom(st *state, v value) error {
 	st.FilesFrom, st.FilesFromHost, st.filesFrom = v.text, "", true
-	if st.Server {
-		return nil
-	}
 	place := ParseOperand(v.text)
 	if place.Kind == Local {
 		return nil
+	}
+	if st.Server {
+		return usage("The --files-from sent to the server cannot specify a host.")
 	}
 	st.FilesFrom, st.FilesFromHost = place.Path, ":"
 	if host := place.HostSpec(); host != "" {
