@@ -60,9 +60,9 @@ func TestSersync(t *testing.T) {
 	r, err := importer.Sersync([]byte(confxml))
 	want(t, r, err, []string{
 		"[mirror.site]", "source = '/srv/site'", "targets = ['push@192.0.2.11::web1', 'push@192.0.2.12::web2']",
-		"exclude = ['*.part', '/data', '*.part']", "delete = true", "compress = true", "password_file = '/etc/push.pass'",
+		"exclude = ['*.part', '/data', '*.part']", "verify = '*-*-* 00/12:00'", "delete = true", "compress = true", "password_file = '/etc/push.pass'",
 	}, []string{
-		"line 3: host: dropped", "line 9: commonParams -u: warning", "line 12: timeout: dropped", "line 13: crontab: warning",
+		"line 3: host: dropped", "line 9: commonParams -u: warning", "line 12: timeout: dropped", "line 13: crontab: mapped, verify = *-*-* 00/12:00",
 		"line 4: filter exclude ^data/*: mapped, exclude /data",
 	})
 	for name, c := range map[string]struct{ from, to, note string }{
@@ -79,6 +79,10 @@ func TestSersync(t *testing.T) {
 	}
 	r, err = importer.Sersync([]byte(strings.Replace(confxml, `<userDefinedPort start="false"`, `<userDefinedPort start="true"`, 1)))
 	want(t, r, err, []string{"targets = ['rsync://push@192.0.2.11:874/web1', 'rsync://push@192.0.2.12:874/web2']"}, nil)
+	for schedule, when := range map[string]string{"60": "hourly", "15": "*:00/15", "1440": "daily", "0": "daily", "7": "hourly", "480": "*-*-* 00/8:00"} {
+		r, err = importer.Sersync([]byte(strings.Replace(confxml, `schedule="720"`, `schedule="`+schedule+`"`, 1)))
+		want(t, r, err, []string{"verify = '" + when + "'"}, nil)
+	}
 	for _, bad := range []string{"", "<x/>", "<head", strings.Repeat("<a>", 100)} {
 		if _, err := importer.Sersync([]byte(bad)); err == nil {
 			t.Errorf("%q is imported", bad)

@@ -209,7 +209,7 @@ func (s *sync) field(f field) {
 	case f.key == "excludeFrom" || f.key == "filterFrom":
 		s.patternFile(f)
 	case f.key == "crontab":
-		r.note(f.line, f.key, Warned, "for full comparisons at set times: lockstep service install --verify TIME")
+		r.note(f.line, f.key, Warned, "for full comparisons at set times: verify, of which lockstep service install makes timers")
 	case f.key == "rsyncOpts":
 		r.words(f.line, f.key, list(f.value), s.settings)
 	case f.key == "rsync" || f.key == "ssh":

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -140,7 +141,13 @@ func (r *Result) sersync(head *element) {
 	}
 	r.inotify(head.kid("inotify"), settings)
 	if cron := s.kid("crontab"); cron.on() {
-		r.note(cron.line, "crontab", Warned, "for a full comparison every %s min: lockstep service install --verify TIME", quoted(cron.attrs["schedule"]))
+		when, exact := everyMinutes(cron.attrs["schedule"])
+		settings["verify"] = when
+		if exact {
+			r.note(cron.line, "crontab", Mapped, "verify = %s; lockstep service install makes the timer. It compares, and copies nothing", quoted(when))
+		} else {
+			r.note(cron.line, "crontab", Warned, "verify = %s stands for every %s min; lockstep service install makes the timer. It compares, and copies nothing", quoted(when), quoted(cron.attrs["schedule"]))
+		}
 		if f := cron.kid("crontabfilter"); f.on() {
 			for _, k := range f.kids {
 				exclude = append(exclude, k.attrs["expression"])
@@ -246,4 +253,25 @@ func (r *Result) expression(k *element) []string {
 	}
 	r.note(k.line, "filter exclude "+quoted(text), Mapped, "exclude %s", quoted(pattern))
 	return []string{pattern}
+}
+
+// everyMinutes is a time of systemd for every so many minutes, which sersync
+// takes as 600 if they are none. It is not exact where a day has no whole number
+// of them.
+func everyMinutes(text string) (when string, exact bool) {
+	n, err := strconv.Atoi(strings.TrimSpace(text))
+	if err != nil || n <= 0 {
+		n = 600
+	}
+	switch {
+	case n < 60 && 60%n == 0:
+		return fmt.Sprintf("*:00/%d", n), true
+	case n == 60:
+		return "hourly", true
+	case n < 1440 && n%60 == 0 && 24%(n/60) == 0:
+		return fmt.Sprintf("*-*-* 00/%d:00", n/60), true
+	case n < 60:
+		return "hourly", false
+	}
+	return "daily", n == 1440
 }
