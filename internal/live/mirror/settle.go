@@ -101,6 +101,11 @@ func (m *Mirror) dirty(root *walk.Root, c change.Change) {
 		m.index.forgetBelow(c.Path) // that may have been another directory
 		m.discover(root, c.Path)
 	}
+	if m.scanning && c.Dir && exists {
+		// Events were lost: a target may have met names here that came and went
+		// unheard of.
+		c.Class = max(c.Class, change.Children)
+	}
 	switch {
 	case !m.polls || !c.Dir || !exists:
 	case c.Path.IsRoot():

@@ -147,6 +147,26 @@ func lastWords(messages []string) string {
 	return tree.Quote(text)
 }
 
+// maxStuck bounds the directories that a peer can make us look at again.
+const maxStuck = 1000
+
+// notRemoved adds the directory that a peer says it could not remove in a full
+// pass, because of what came into it meanwhile: the peer's end of a session
+// whose mirror was killed may go on for a moment. It is to be removed again,
+// unless the filter rules keep what it holds.
+func notRemoved(to []tree.Path, text string) []tree.Path {
+	for line := range strings.Lines(text) {
+		name, yes := strings.CutPrefix(strings.TrimRight(line, "\r\n"), "cannot delete non-empty directory: ")
+		if !yes || len(to) == maxStuck {
+			continue
+		}
+		if p, err := tree.Clean(unescape(name)); err == nil && !p.IsRoot() {
+			to = append(to, p)
+		}
+	}
+	return to
+}
+
 // blamed is what becomes of an error at the source: a directory that could not
 // be listed hides what is below it.
 func blamed(err error) error {

@@ -13,6 +13,9 @@ import (
 	"lockstep/internal/rsync/sender"
 )
 
+// NotRemoved are the directories that a peer's words say it could not remove.
+func NotRemoved(text string) []tree.Path { return notRemoved(nil, text) }
+
 // Plan gives the sessions of a batch as text, a line each.
 func Plan(b change.Batch, lstat func(tree.Path) (tree.Meta, error), legacy, hardLinks bool) string {
 	var out []string

@@ -3,6 +3,7 @@ package target_test
 import (
 	"io/fs"
 	"slices"
+	"strings"
 	"testing"
 
 	"lockstep/internal/fs/tree"
@@ -205,6 +206,17 @@ func TestRelative(t *testing.T) {
 		if got := target.Relative(c.dir, c.base); got != c.want {
 			t.Errorf("from %s to %s: %q, want %q", c.base, c.dir, got, c.want)
 		}
+	}
+}
+
+func TestPeersTellOfDirectoriesTheyCouldNotRemove(t *testing.T) {
+	got := target.NotRemoved("cannot delete non-empty directory: a/b\\#012c\ndeleting x\ncannot delete non-empty directory: ../out\n" +
+		"cannot delete non-empty directory: .\r\ncannot delete non-empty directory: d\r\n")
+	if want := []tree.Path{"a/b\nc", "d"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := target.NotRemoved(strings.Repeat("cannot delete non-empty directory: d\n", 5000)); len(got) > 1000 {
+		t.Errorf("%d directories are kept in mind", len(got))
 	}
 }
 

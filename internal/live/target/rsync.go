@@ -18,6 +18,7 @@ import (
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/sender"
 	"lockstep/internal/rsync/session"
+	"lockstep/internal/rsync/wire"
 )
 
 // Rsync is a target behind an rsync daemon or an rsync over a remote shell.
@@ -449,6 +450,10 @@ func (r *run) session(o session.Options, job sender.Job, common bool) error {
 			r.opts.plan(true, tree.Path(name))
 		}
 	}
+	var stuck []tree.Path
+	if job.Whole && job.Dir.IsRoot() {
+		job.OnMessage = func(_ wire.Code, text string) { stuck = notRemoved(stuck, text) }
+	}
 	if o.DryRun && r.opts.DryRun {
 		job.OnSent = func(p tree.Path) { r.opts.plan(false, p) }
 	}
@@ -473,6 +478,11 @@ func (r *run) session(o session.Options, job sender.Job, common bool) error {
 	r.report.Bytes += res.Literal + res.Matched
 	r.report.Wire += res.Read + res.Written
 	r.report.Deleted += deleted
+	for _, p := range stuck {
+		if !r.src.scope().Hidden(p, true) {
+			r.report.Outcome.Vanished = append(r.report.Outcome.Vanished, p)
+		}
+	}
 	if job.Whole {
 		r.report.Entries += res.Files
 		if o.DryRun {
