@@ -166,6 +166,7 @@ var wordRows = []row{
 	{name: "stats without marks", world: "src/a 3m\nsrc/b 1500k\n", args: "-a --stats --no-h"},
 	{name: "stats of duplicates and what is pruned", world: "src/d/\nsrc/e/\nsrc/f 1\n", args: "-am --stats", from: "src/d/ src/",
 		via: []harness.Transport{harness.ShellPull}},
+	{name: "secluded arguments told", world: "src/a 1\n", args: "-rsvv --backup-dir=foo", via: []harness.Transport{harness.ShellPush}, order: true},
 	{name: "duplicates told", world: "src/d/x 1\nsrc/x 2\n", args: "-r --debug=dup", from: "src/d/ src/", via: []harness.Transport{harness.Local, harness.ShellPull}},
 	{name: "stats of missing arguments", world: small, args: "-a --stats --delete-missing-args", from: "src/none src/",
 		via: []harness.Transport{harness.ShellPull}},

@@ -2,95 +2,20 @@ package daemon
 
 import (
 	"bufio"
-	"crypto/md5"
 	"crypto/rand"
-	"crypto/sha1"
-	"crypto/sha256"
-	"crypto/sha512"
 	"crypto/subtle"
-	"encoding/base64"
 	"errors"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 
-	//lint:ignore SA1019 the only digest of old clients
-	"golang.org/x/crypto/md4"
+	"lockstep/internal/rsync/secure"
 )
 
-// digest is a way to answer a challenge (rsync-session 2.4).
-type digest struct {
-	name string
-	new  func() hash.Hash
-	salt string // hashed before the password
-}
-
-// digests are those we know, strongest first.
-var digests = []digest{
-	{name: "sha512", new: sha512.New},
-	{name: "sha256", new: sha256.New},
-	{name: "sha1", new: sha1.New},
-	{name: "md5", new: md5.New},
-	{name: "md4", new: md4.New},
-}
-
-// oldDigest is what a client below protocol 30 means when it names none.
-var oldDigest = digest{name: "md4", new: md4.New, salt: "\x00\x00\x00\x00"}
-
-const impliedMD5 = 30 // the first protocol whose unnamed digest is md5
-
-func digestNames() string {
-	names := make([]string, len(digests))
-	for i, d := range digests {
-		names[i] = d.name
-	}
-	return strings.Join(names, " ")
-}
-
-// chooseDigest is the strongest that a client has, too.
-func chooseDigest(protocol int, theirs []string) (digest, bool) {
-	if len(theirs) == 0 {
-		if protocol < impliedMD5 {
-			return oldDigest, true
-		}
-		theirs = []string{"md5"}
-	}
-	for _, d := range digests {
-		if slices.Contains(theirs, d.name) {
-			return d, true
-		}
-	}
-	return digest{}, false
-}
-
-// weaker reports whether d is below the one that a module demands. An unknown
-// demand is above all.
-func (d digest) weaker(demanded string) bool {
-	rank := func(name string) int {
-		return slices.IndexFunc(digests, func(d digest) bool { return d.name == name })
-	}
-	return demanded != "" && rank(d.name) > rank(strings.ToLower(demanded))
-}
-
-// response is the answer to a challenge.
-func (d digest) response(secret, challenge string) string {
-	h := d.new()
-	io.WriteString(h, d.salt)
-	io.WriteString(h, secret)
-	io.WriteString(h, challenge)
-	return base64.RawStdEncoding.EncodeToString(h.Sum(nil))
-}
-
 // challenge is text that nobody can foresee, as long as clients expect it.
-func (d digest) challenge() string {
-	h := d.new()
-	io.WriteString(h, rand.Text()+rand.Text())
-	return base64.RawStdEncoding.EncodeToString(h.Sum(nil))
-}
+func challenge(d secure.Digest) string { return d.Text(rand.Text(), rand.Text()) }
 
 // right is what a rule of auth users gives.
 type right uint8
@@ -184,7 +109,7 @@ var (
 // login is an attempt to authenticate.
 type login struct {
 	user, response, challenge string
-	digest                    digest
+	digest                    secure.Digest
 	rules                     []authRule
 	jail                      jail
 	secrets                   string // the file
@@ -240,7 +165,7 @@ func (l *login) secret(group string) error {
 		}
 		ofGroup, isGroup := strings.CutPrefix(name, "@")
 		mine := isGroup && wantGroup && ofGroup == group || !isGroup && wantUser && name == l.user
-		same := subtle.ConstantTimeCompare([]byte(l.digest.response(secret, l.challenge)), []byte(l.response)) == 1
+		same := subtle.ConstantTimeCompare([]byte(l.digest.Respond(secret, l.challenge)), []byte(l.response)) == 1
 		if !mine {
 			continue
 		}

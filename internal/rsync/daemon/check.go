@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"lockstep/internal/rsync/daemon/conf"
+	"lockstep/internal/rsync/secure"
 )
 
 // Finding is something about a configuration that its owner should know.
@@ -214,8 +215,8 @@ func (k *checker) logins() {
 		return
 	}
 	k.say("users: %s", m.authUsers)
-	if m.authDigest != "" && !knownDigest(m.authDigest) {
-		k.find(conf.AuthDigest, true, "use one of "+digestNames(), "unknown auth digest %q: all logins are refused", m.authDigest)
+	if m.authDigest != "" && !secure.KnownDigest(m.authDigest) {
+		k.find(conf.AuthDigest, true, "use one of "+secure.DigestNames(), "unknown auth digest %q: all logins are refused", m.authDigest)
 	}
 	if m.secrets == "" {
 		k.find(conf.AuthUsers, true, "set secrets file", "auth users without a secrets file: nobody can log in")
@@ -230,15 +231,6 @@ func (k *checker) logins() {
 	if why := looseSecrets(f, true); why != "" {
 		k.find(conf.SecretsFile, m.strict, "chmod 600 "+m.secrets, "%s", why)
 	}
-}
-
-func knownDigest(name string) bool {
-	for _, d := range digests {
-		if strings.EqualFold(d.name, name) {
-			return true
-		}
-	}
-	return false
 }
 
 // hooks is about the commands around a transfer.

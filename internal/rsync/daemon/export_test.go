@@ -10,6 +10,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/daemon/conf"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/secure"
 )
 
 // NewPeer is a peer with given names.
@@ -25,20 +26,20 @@ func Admits(allow, deny string, reverse, forward bool, p *peer) bool {
 
 // Respond is the answer to a challenge by the digest of a greeting.
 func Respond(protocol int, names []string, secret, challenge string) string {
-	d, ok := chooseDigest(protocol, names)
-	if !ok {
+	d, err := secure.ChooseDigest(protocol, names)
+	if err != nil {
 		return ""
 	}
-	return d.response(secret, challenge)
+	return d.Respond(secret, challenge)
 }
 
 // Login checks a login against a secrets file, with the right password if secret
 // is what the file has.
 func Login(rules, file, user, secret string, groups map[string][]string) (string, error) {
-	d := digests[0]
-	challenge := d.challenge()
+	d := strongest()
+	asked := challenge(d)
 	l := login{
-		user: user, response: d.response(secret, challenge), challenge: challenge, digest: d, rules: parseAuthUsers(rules),
+		user: user, response: d.Respond(secret, asked), challenge: asked, digest: d, rules: parseAuthUsers(rules),
 		secrets: file, strict: true, groups: func(name string) []string { return groups[name] }, warn: func(string) {},
 	}
 	r, err := l.check()
@@ -117,11 +118,19 @@ const (
 	MaxOpenEach = maxOpenEach
 )
 
+func strongest() secure.Digest {
+	d, err := secure.ChooseDigest(newest, strings.Fields(secure.DigestNames()))
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
 // Compared counts the digests that a login with a wrong password costs.
 func Compared(file, user string) int {
 	n := 0
-	d := digests[0]
-	counted := digest{name: d.name, new: func() hash.Hash { n++; return d.new() }}
+	d := strongest()
+	counted := secure.Digest{Name: d.Name, New: func() hash.Hash { n++; return d.New() }}
 	l := login{user: user, response: "wrong", challenge: "x", digest: counted, rules: parseAuthUsers("*"), secrets: file, strict: true,
 		groups: func(string) []string { return nil }, warn: func(string) {}}
 	_, _ = l.check()

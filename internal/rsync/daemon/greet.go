@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"lockstep/internal/rsync/secure"
 )
 
 // Limits of the text handshake (rsync-session 2).
@@ -147,7 +149,7 @@ const (
 
 // greet exchanges greetings.
 func (v *visit) greet() error {
-	if err := v.conn.say("@RSYNCD: %d.0 %s\n%s", newest, digestNames(), v.motd()); err != nil {
+	if err := v.conn.say("@RSYNCD: %d.0 %s\n%s", newest, secure.DigestNames(), v.motd()); err != nil {
 		return err
 	}
 	line, err := v.conn.line(maxLine)
@@ -204,15 +206,15 @@ func (v *visit) authenticate(m *module) error {
 		v.loggedIn(m, v.vouched, rule.right)
 		return nil
 	}
-	d, ok := chooseDigest(v.greeting.protocol, v.greeting.digests)
-	if !ok {
-		return refused("digest", "your client does not support one of our daemon-auth checksums: "+digestNames(), "no common digest")
+	d, err := secure.ChooseDigest(v.greeting.protocol, v.greeting.digests)
+	if err != nil {
+		return refused("digest", "your client does not support one of our daemon-auth checksums: "+secure.DigestNames(), "no common digest")
 	}
-	if d.weaker(m.authDigest) {
+	if d.Weaker(m.authDigest) {
 		return failed("(unknown)", errWeakDigest)
 	}
-	challenge := d.challenge()
-	if err := v.conn.say("@RSYNCD: AUTHREQD %s\n", challenge); err != nil {
+	asked := challenge(d)
+	if err := v.conn.say("@RSYNCD: AUTHREQD %s\n", asked); err != nil {
 		return err
 	}
 	line, err := v.conn.line(maxReply)
@@ -221,7 +223,7 @@ func (v *visit) authenticate(m *module) error {
 	}
 	user, response, _ := strings.Cut(line, " ")
 	l := login{
-		user: user, response: response, challenge: challenge, digest: d, rules: rules,
+		user: user, response: response, challenge: asked, digest: d, rules: rules,
 		jail: v.jail(), secrets: m.secrets, strict: m.strict, groups: v.jail().groupsOf, warn: v.log.Line,
 	}
 	right, err := l.check()

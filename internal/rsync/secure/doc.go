@@ -9,5 +9,8 @@
 // A client's certificate stands for a user: the common name of its subject, if
 // one of the daemon's own authorities has signed it for clients.
 //
+// Where there is no certificate a password stands for a user: a Digest answers a
+// daemon's challenge with it (rsync-session 2.4).
+//
 // A Server may be used from any goroutine, a Client is never changed.
 package secure

@@ -254,17 +254,18 @@ func (c *Conn) destination(opts *Options, path string) (string, error) {
 // and does the handshake.
 func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []string, talk output.Talk) (*end, error) {
 	c.stage = arguments
-	if c.ep.Daemon { // else both ends find out, and both say so
-		if err := fits(set, c.protocol, false); err != nil {
-			c.Close()
-			return nil, refuse(c.stage, ExitProtocol, err)
-		}
-	}
 	words := append(set.ServerArgs(c.protocol, !push), ".")
 	if set.SecludedArgs {
 		words = words[:len(words)-1]
 	} else {
 		words = append(words, paths...)
+	}
+	if c.ep.Daemon { // else both ends find out, and both say so
+		c.ep.trace(shown("sending daemon args: ", words))
+		if err := fits(set, c.protocol, false); err != nil {
+			c.Close()
+			return nil, refuse(c.stage, ExitProtocol, err)
+		}
 	}
 	rest, err := c.secluded(set, push, paths)
 	if err == nil {
@@ -272,6 +273,9 @@ func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []str
 	}
 	if err != nil {
 		return nil, err
+	}
+	if set.SecludedArgs {
+		c.ep.trace(shown("protected args: ", c.secludedWords(set, push, paths)))
 	}
 	defer c.endWith(ctx)()
 	e := &end{
@@ -301,7 +305,6 @@ func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []str
 // them in front of rest, to be written.
 func (c *Conn) send(words []string, rest []byte) ([]byte, error) {
 	if c.ep.Daemon {
-		c.ep.trace(shown("sending daemon args: ", words))
 		encoded, err := encodeArgs(c.protocol, words)
 		if err != nil {
 			c.Close()
@@ -322,8 +325,7 @@ func (c *Conn) secluded(set *option.Set, push bool, paths []string) ([]byte, err
 	if !set.SecludedArgs {
 		return nil, nil
 	}
-	words := append([]string{"rsync"}, set.SecludedRest(c.protocol, !push)...)
-	words = append(append(words, "."), paths...)
+	words := append([]string{"rsync"}, c.secludedWords(set, push, paths)...)
 	if names, err := iconvOf(set, false, c.ep.getenv); err == nil {
 		for i := range words {
 			words[i] = names.textToWire(words[i])
@@ -335,6 +337,10 @@ func (c *Conn) secluded(set *option.Set, push bool, paths []string) ([]byte, err
 		return nil, refuse(c.stage, ExitSyntax, err)
 	}
 	return encoded, nil
+}
+
+func (c *Conn) secludedWords(set *option.Set, push bool, paths []string) []string {
+	return append(append(set.SecludedRest(c.protocol, !push), "."), paths...)
 }
 
 // shown is a command line for the user, with the number of its words.

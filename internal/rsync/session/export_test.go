@@ -1,5 +1,7 @@
 package session
 
+import "lockstep/internal/rsync/secure"
+
 // What the tests look at beside the API.
 var (
 	QuoteValue = quoteValue
@@ -21,9 +23,9 @@ func Negotiated(line string, own int) (protocol int, digests []string, err error
 
 // Respond answers a challenge as Connect does, given the daemon's digests.
 func Respond(protocol int, peer []string, password, challenge string) (name, response string, err error) {
-	d, err := chooseDigest(protocol, peer)
+	d, err := secure.ChooseDigest(protocol, peer)
 	if err != nil {
 		return "", "", err
 	}
-	return d.name, d.respond(password, challenge), nil
+	return d.Name, d.Respond(password, challenge), nil
 }

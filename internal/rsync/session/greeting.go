@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/secure"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -135,7 +136,7 @@ func (c *Conn) say(format string, words ...any) {
 // greet does the text handshake up to "OK".
 func (c *Conn) greet(ctx context.Context) error {
 	c.stage = greeting
-	c.say("%s%d.0 %s\n", daemonPrefix, c.ep.protocol(), digestNames())
+	c.say("%s%d.0 %s\n", daemonPrefix, c.ep.protocol(), secure.DigestNames())
 	line, err := readLine(c.r)
 	if err != nil {
 		return c.fail(err)
@@ -203,7 +204,7 @@ func (c *Conn) untilOK(ctx context.Context, peerDigests []string) error {
 
 // authenticate answers a challenge.
 func (c *Conn) authenticate(challenge string, peerDigests []string) error {
-	d, err := chooseDigest(c.protocol, peerDigests)
+	d, err := secure.ChooseDigest(c.protocol, peerDigests)
 	if err != nil {
 		c.Close()
 		return refuse(c.stage, ExitUnsupported, err)
@@ -219,6 +220,6 @@ func (c *Conn) authenticate(challenge string, peerDigests []string) error {
 		}
 		return c.fail(fmt.Errorf("password for module %s: %w", tree.Quote(c.ep.Module), err))
 	}
-	c.say("%s %s\n", c.ep.user(), d.respond(password, challenge))
+	c.say("%s %s\n", c.ep.user(), d.Respond(password, challenge))
 	return nil
 }
