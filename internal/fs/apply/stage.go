@@ -144,6 +144,23 @@ func (s *Staged) Publish() error {
 	return nil
 }
 
+// Unnamed reports whether the file has no name so far, not even a temporary one.
+func (s *Staged) Unnamed() bool { return s.temp == "" }
+
+// PublishNew is Publish for a file that is Unnamed, where nothing stands. If
+// something does the error is syscall.EEXIST and nothing has happened.
+func (s *Staged) PublishNew() error {
+	err := s.link(s.fd, s.at.fd, s.at.name)
+	switch err {
+	case nil:
+		s.release()
+		return nil
+	case syscall.EEXIST:
+		return err
+	}
+	return during("link", err)
+}
+
 // PublishAt is Publish for another place.
 func (s *Staged) PublishAt(to Place) error {
 	if err := s.publish(to, true); err != nil {

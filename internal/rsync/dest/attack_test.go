@@ -115,7 +115,7 @@ func assault(t *testing.T, d *dest.Dest) (errs []error) {
 		}
 	}
 	f := file("a/d/file", tree.File)
-	_, err := r.Store(f, []byte("inside"), false)
+	_, err := r.Store(f, []byte("inside"), false, false)
 	did(err)
 	for _, v := range []dest.Verdict{dest.Good, dest.Bad, dest.Broken} {
 		o, err := r.Create(f, dest.Writing{Basis: wire.BasisPartial, Partial: true})
@@ -147,7 +147,7 @@ func assault(t *testing.T, d *dest.Dest) (errs []error) {
 	did(err)
 	did(d.TouchUp(sub))
 	did(d.TouchUp(file("a/d", tree.Dir)))
-	_, err = r.Store(file("a/d/sub/file", tree.File), []byte("inside"), false)
+	_, err = r.Store(file("a/d/sub/file", tree.File), []byte("inside"), false, true)
 	did(err)
 	link, fifo, linked := file("a/d/link", tree.Symlink), file("a/d/fifo", tree.Fifo), file("a/d/linked", tree.File)
 	link.Own().Target = "x"

@@ -25,8 +25,7 @@ type setter struct {
 	d     *Dest
 	f     *flist.File
 	o     apply.Object
-	label string    // the object's name in messages: FullName
-	short string    // the same from the destination directory
+	named subject   // o in messages
 	have  *Found    // kept up to date as far as rsync looks again
 	want  tree.Meta // owner, group and permissions of it
 
@@ -65,7 +64,7 @@ func (d *Dest) SetAttrs(f *flist.File, have *Found) (changed bool, err error) {
 	}
 	var failed error
 	err = d.at(p, have, func(at apply.Place) error {
-		s := &setter{d: d, f: f, o: at.Object(), label: d.FullName(p), short: string(p), have: have,
+		s := &setter{d: d, f: f, o: at.Object(), named: subject{d: d, at: p}, have: have,
 			exact: d.opt.Checksum && f.Meta.Kind == tree.File, keepDir: f.Meta.IsDir(), waits: true}
 		if have.Exists() {
 			s.want = d.Want(f, have)
@@ -121,12 +120,12 @@ func (d *Dest) SetXattrs(f *flist.File) error {
 	}
 	var failed error
 	err = d.at(p, &have, func(at apply.Place) error {
-		s := &setter{d: d, f: f, o: at.Object(), label: d.FullName(p), short: string(p), have: &have, perm: have.real.Perm}
+		s := &setter{d: d, f: f, o: at.Object(), named: subject{d: d, at: p}, have: &have, perm: have.real.Perm}
 		if s.xattrs(); s.changed {
 			s.times()
 		}
 		if s.perm != have.real.Perm { // it was made writable for that
-			s.failed(s.o.Chmod(have.real.Perm), "failed to set permissions on "+s.label)
+			s.failedOn(s.o.Chmod(have.real.Perm), "failed to set permissions on ", "")
 		}
 		failed = s.err
 		return nil
@@ -177,6 +176,11 @@ func (s *setter) failed(err error, text string) bool {
 	return true
 }
 
+// failedOn is failed for a text that names the object between two parts.
+func (s *setter) failedOn(err error, before, after string) bool {
+	return err != nil && s.failed(err, before+s.named.full()+after)
+}
+
 func (s *setter) owner() bool {
 	if s.d.me.fake || s.want.UID == s.have.UID && s.want.GID == s.have.GID {
 		return true
@@ -188,7 +192,7 @@ func (s *setter) owner() bool {
 	if s.want.GID != s.have.GID {
 		gid = int(s.want.GID)
 	}
-	if s.failed(s.o.Chown(uid, gid), "chown "+s.label+" failed") {
+	if s.failedOn(s.o.Chown(uid, gid), "chown ", " failed") {
 		return false
 	}
 	s.changed = true
@@ -217,11 +221,11 @@ func (s *setter) fakeStat() {
 	switch {
 	case plain && s.have.faked:
 		s.changed = true
-		s.failed(s.o.Removexattr(walk.FakeStat), "failed to remove xattr "+walk.FakeStat+" of "+s.label)
+		s.failedOn(s.o.Removexattr(walk.FakeStat), "failed to remove xattr "+walk.FakeStat+" of ", "")
 	case !plain && (!s.have.faked || value != walk.FakeOf(s.have.Meta)):
 		s.changed = true
-		s.failed(s.writable(func() error { return s.o.Setxattr(walk.FakeStat, value.Value()) }),
-			"failed to write xattr "+walk.FakeStat+" for "+s.label)
+		s.failedOn(s.writable(func() error { return s.o.Setxattr(walk.FakeStat, value.Value()) }),
+			"failed to write xattr "+walk.FakeStat+" for ", "")
 	}
 }
 
@@ -253,7 +257,7 @@ func (s *setter) xattrs() {
 		return
 	}
 	have, err := s.here()
-	if s.failed(err, "get_xattr_names: llistxattr("+s.label+") failed") {
+	if s.failedOn(err, "get_xattr_names: llistxattr(", ") failed") {
 		return
 	}
 	set, gone := d.diffXattrs(d.wantedXattrs(s.f), have)
@@ -262,11 +266,11 @@ func (s *setter) xattrs() {
 			if s.waits {
 				continue
 			}
-			d.say(wire.CodeErrorXfer, "Missing abbreviated xattr value, %s, for %s", w.Name, s.label)
+			d.say(wire.CodeErrorXfer, "Missing abbreviated xattr value, %s, for %s", w.Name, s.named.full())
 			continue
 		}
 		err := s.writable(func() error { return s.o.Setxattr(w.local, w.Value) })
-		if !s.failed(err, "rsync_xal_set: "+s.call("setxattr")+"("+s.label+",\""+w.local+"\") failed") {
+		if !s.failedOn(err, "rsync_xal_set: "+s.call("setxattr")+"(", ",\""+w.local+"\") failed") {
 			s.changed, s.exact = true, true
 		}
 	}
@@ -275,7 +279,7 @@ func (s *setter) xattrs() {
 		if err == syscall.ENODATA { // someone else did it
 			err = nil
 		}
-		if !s.failed(err, "rsync_xal_clear: "+s.call("removexattr")+"("+s.label+",\""+name+"\") failed") {
+		if !s.failedOn(err, "rsync_xal_clear: "+s.call("removexattr")+"(", ",\""+name+"\") failed") {
 			s.changed, s.exact = true, true
 		}
 	}
@@ -316,7 +320,7 @@ func (s *setter) times() bool {
 	if kind == tree.Symlink && (err == syscall.ENOSYS || err == syscall.EOPNOTSUPP) {
 		return true
 	}
-	if s.failed(err, "failed to set times on "+s.label) {
+	if s.failedOn(err, "failed to set times on ", "") {
 		return false
 	}
 	s.changed = true
@@ -362,7 +366,7 @@ func (s *setter) setACL(attr, fakeAttr, kind string, value []byte) {
 			s.have.Perm = s.perm // and so PERMS is not reported
 		}
 	}
-	if !s.failed(err, "set_acl: xacl_set("+s.short+", "+kind+")") {
+	if !s.failed(err, "set_acl: xacl_set("+s.named.short()+", "+kind+")") {
 		s.changed = true
 	}
 }
@@ -377,10 +381,10 @@ func (s *setter) mode() {
 	}
 	closed := s.keepDir && !s.d.me.root() && want&ownerBits != ownerBits
 	if closed {
-		s.d.keepOpen(s.short, want)
+		s.d.keepOpen(s.named.at, want)
 		want |= ownerBits
 	}
-	if s.perm == want || s.failed(s.o.Chmod(want), "failed to set permissions on "+s.label) {
+	if s.perm == want || s.failedOn(s.o.Chmod(want), "failed to set permissions on ", "") {
 		return
 	}
 	s.perm = want

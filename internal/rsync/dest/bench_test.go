@@ -49,19 +49,19 @@ func BenchmarkStore(b *testing.B) {
 		b.Run(kind, func(b *testing.B) {
 			dir := b.TempDir()
 			d, files := benchDest(b, dir), benchFiles(b, dir, b.N)
-			store := func() {
+			store := func(absent bool) {
 				for _, f := range files {
-					if _, err := d.Store(f, content, false); err != nil {
+					if _, err := d.Store(f, content, false, absent); err != nil {
 						b.Fatal(err)
 					}
 				}
 			}
 			if kind == "replaced" {
-				store()
+				store(true)
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
-			store()
+			store(kind == "new")
 		})
 	}
 }
@@ -71,7 +71,7 @@ func BenchmarkStat(b *testing.B) {
 	dir := b.TempDir()
 	d, files := benchDest(b, dir), benchFiles(b, dir, 10_000)
 	for _, f := range files {
-		if _, err := d.Store(f, make([]byte, 4096), false); err != nil {
+		if _, err := d.Store(f, make([]byte, 4096), false, false); err != nil {
 			b.Fatal(err)
 		}
 	}

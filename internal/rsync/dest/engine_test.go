@@ -365,7 +365,7 @@ func (e *engine) file(g, r *dest.Dest, f *flist.File) error {
 	content, err := os.ReadFile(filepath.Join(e.src, string(f.Path)))
 	must(e.t, err)
 	if len(content) < 1000 && how.Basis == wire.BasisFile {
-		_, err := r.Store(f, content, false)
+		_, err := r.Store(f, content, false, false)
 		return err
 	}
 	out, err := r.Create(f, how)

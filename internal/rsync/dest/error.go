@@ -51,6 +51,9 @@ func (d *Dest) refusal(err error) {
 
 // errnoOf is the system error behind err, 0 if there is none.
 func errnoOf(err error) syscall.Errno {
+	if no, plain := err.(syscall.Errno); plain {
+		return no
+	}
 	var no syscall.Errno
 	switch {
 	case errors.As(err, &no):

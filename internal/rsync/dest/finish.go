@@ -42,7 +42,7 @@ func (o *Output) Finish(v Verdict) (Outcome, error) {
 
 // dress gives the output its attributes. Trouble with those was told and does
 // not keep it from its place.
-func (o *Output) dress(obj apply.Object, label, short string, v Verdict) {
+func (o *Output) dress(obj apply.Object, named subject, v Verdict) {
 	m, times, err := obj.StatTimes()
 	if err != nil {
 		return
@@ -60,20 +60,12 @@ func (o *Output) dress(obj apply.Object, label, short string, v Verdict) {
 		want = d.Want(o.f, now)
 		want.Perm = d.wantPerm(o.f, &o.like)
 	}
-	s := &setter{d: d, f: o.f, o: obj, label: label, short: short, have: now, want: want, exact: true, noMtime: v != Good, waits: o.waits}
+	s := &setter{d: d, f: o.f, o: obj, named: named, have: now, want: want, exact: true, noMtime: v != Good, waits: o.waits}
 	s.run()
 }
 
-// tempLabel is the name in messages of a file without a name.
-func (o *Output) tempLabel() (label, short string) {
-	d := o.d
-	name := o.path.Parent().Join(d.tempPattern(o.path.Base()))
-	if d.scratch.name != "" {
-		full := join(d.scratch.full, d.tempPattern(o.path.Base()))
-		return d.quoted(full), full
-	}
-	return d.FullName(name), string(name)
-}
+// temp is the new file in messages.
+func (o *Output) temp() subject { return subject{d: o.d, at: o.path, temp: true} }
 
 // place puts a new file where it belongs.
 func (o *Output) place(v Verdict) (Outcome, error) {
@@ -83,13 +75,12 @@ func (o *Output) place(v Verdict) (Outcome, error) {
 		o.drop()
 		return Discarded, nil
 	}
-	label, short := o.tempLabel()
-	o.dress(o.staged.Object(), label, short, v)
+	o.dress(o.staged.Object(), o.temp(), v)
 	defer o.release()
 	if toPartial {
 		if err := o.toPartial(); err != nil {
 			o.staged.Discard()
-			return Discarded, d.told(err, "rename %s -> \"%s\"", label, string(o.path))
+			return Discarded, d.told(err, "rename %s -> \"%s\"", o.temp().full(), string(o.path))
 		}
 		if v == Bad {
 			return InPartialDir, nil
@@ -105,7 +96,10 @@ func (o *Output) place(v Verdict) (Outcome, error) {
 	}
 	if err := o.publish(); err != nil {
 		o.staged.Discard()
-		return Discarded, d.told(err, "rename %s -> \"%s\"", label, string(o.path))
+		if err == errOccupied {
+			return Discarded, err
+		}
+		return Discarded, d.told(err, "rename %s -> \"%s\"", o.temp().full(), string(o.path))
 	}
 	if v == Bad {
 		return Retained, nil
@@ -116,9 +110,16 @@ func (o *Output) place(v Verdict) (Outcome, error) {
 	return Placed, nil
 }
 
-// publish renames the new file over the old one. From another file system it is
+// publish renames the new file over the old one, or links it where there is none. From another file system it is
 // copied to a temporary one beside that first.
 func (o *Output) publish() error {
+	if o.absent {
+		err := o.staged.PublishNew()
+		if err == syscall.EEXIST {
+			err = errOccupied
+		}
+		return err
+	}
 	err := o.staged.Publish()
 	if !errors.Is(err, syscall.EXDEV) {
 		return err
@@ -139,10 +140,9 @@ func (o *Output) recopy(p tree.Path, root *apply.Root) error {
 	}
 	err = s.CopyFrom(src)
 	if err == nil {
-		label, short := o.tempLabel()
 		scratch := o.staged
 		o.staged, o.fd = s, s.FD()
-		o.dress(s.Object(), label, short, Good)
+		o.dress(s.Object(), o.temp(), Good)
 		if err = s.Publish(); err == nil {
 			scratch.Discard()
 			return nil
@@ -169,7 +169,7 @@ func (o *Output) toPartial() error {
 // inPlaceDone sets the attributes of a file that was written in place.
 func (o *Output) inPlaceDone(v Verdict) (Outcome, error) {
 	defer o.release()
-	o.dress(apply.Opened(o.file), o.d.FullName(o.path), string(o.path), v)
+	o.dress(apply.Opened(o.file), subject{d: o.d, at: o.path}, v)
 	if v == Bad {
 		return Retained, nil
 	}
@@ -184,7 +184,7 @@ func (o *Output) inPlaceDone(v Verdict) (Outcome, error) {
 func (o *Output) partialDone(v Verdict) (Outcome, error) {
 	d := o.d
 	defer o.release()
-	o.dress(apply.Opened(o.file), d.quotedIn(o.inRoot, o.at), string(o.at), v)
+	o.dress(apply.Opened(o.file), subject{d: d, at: o.at, root: o.inRoot}, v)
 	switch {
 	case v == Bad:
 		return InPartialDir, nil
@@ -238,8 +238,7 @@ func (o *Output) interrupted() (Outcome, error) {
 		return Discarded, nil
 	}
 	defer o.release()
-	label, short := o.tempLabel()
-	o.dress(o.staged.Object(), label, short, Broken)
+	o.dress(o.staged.Object(), o.temp(), Broken)
 	outcome, place := InPartialDir, o.toPartial
 	if d.holding == "" {
 		outcome, place = Retained, o.publish
@@ -253,7 +252,7 @@ func (o *Output) interrupted() (Outcome, error) {
 	}
 	if err := place(); err != nil {
 		o.staged.Discard()
-		return Discarded, d.told(err, "rename %s -> \"%s\"", label, string(o.path))
+		return Discarded, d.told(err, "rename %s -> \"%s\"", o.temp().full(), string(o.path))
 	}
 	return outcome, nil
 }

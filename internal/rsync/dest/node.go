@@ -259,7 +259,7 @@ func (d *Dest) install(f *flist.File, have *Found, create func(apply.Object) err
 		if !have.Exists() {
 			err := create(at.Object())
 			if err == nil {
-				d.dressNew(f, have, at.Object(), d.FullName(p), string(p))
+				d.dressNew(f, have, at.Object(), p)
 			}
 			if err != syscall.EEXIST {
 				return stepped(err, "%s", failed(d.FullName(p)))
@@ -270,7 +270,7 @@ func (d *Dest) install(f *flist.File, have *Found, create func(apply.Object) err
 		if err != nil {
 			return stepped(err, "%s", failed(d.FullName(shown)))
 		}
-		d.dressNew(f, have, temp, d.FullName(shown), string(shown))
+		d.dressNew(f, have, temp, shown)
 		if err := temp.RenameTo(at.Object()); err != nil {
 			_ = temp.Unlink()
 			return stepped(err, `rename %s -> "%s" failed`, d.FullName(shown), d.FullName(p))
@@ -280,8 +280,9 @@ func (d *Dest) install(f *flist.File, have *Found, create func(apply.Object) err
 	return d.tellStep(err, failed(d.FullName(p)))
 }
 
-// dressNew gives a new object the attributes of f. have is what it replaces.
-func (d *Dest) dressNew(f *flist.File, have *Found, o apply.Object, label, short string) {
+// dressNew gives a new object the attributes of f. have is what it replaces, p
+// where it is.
+func (d *Dest) dressNew(f *flist.File, have *Found, o apply.Object, p tree.Path) {
 	m, err := o.Stat()
 	if err != nil {
 		return
@@ -291,7 +292,7 @@ func (d *Dest) dressNew(f *flist.File, have *Found, o apply.Object, label, short
 	if have.Exists() {
 		want.Perm = d.wantPerm(f, have)
 	}
-	s := &setter{d: d, f: f, o: o, label: label, short: short, have: now, want: want, waits: true}
+	s := &setter{d: d, f: f, o: o, named: subject{d: d, at: p}, have: now, want: want, waits: true}
 	s.run()
 }
 

@@ -60,7 +60,7 @@ func TestModules(t *testing.T) {
 			}
 			must(t, err)
 			defer d.Close()
-			_, err = d.As("receiver").Store(&flist.File{Path: "f", Meta: flist.Meta{Kind: tree.File, Perm: 0o644, Size: 3}}, []byte("new"), false)
+			_, err = d.As("receiver").Store(&flist.File{Path: "f", Meta: flist.Meta{Kind: tree.File, Perm: 0o644, Size: 3}}, []byte("new"), false, false)
 			must(t, err)
 			must(t, d.PlaceDelayed(func(*flist.File, error) {}))
 			content, err := os.ReadFile(filepath.Join(top, c.want))
@@ -89,7 +89,7 @@ func TestFileNameMode(t *testing.T) {
 	if !d.Single() || d.Path(f) != "other" {
 		t.Errorf("single %v, at %s", d.Single(), d.Path(f))
 	}
-	_, err = d.Store(f, []byte("new"), false)
+	_, err = d.Store(f, []byte("new"), false, false)
 	must(t, err)
 	folder, err := d.Folder(f.Path.Parent())
 	must(t, err)
@@ -193,7 +193,7 @@ func TestAPartialDirectoryThatCannotBeMadeIsAnError(t *testing.T) {
 	must(t, err)
 	defer d.Close()
 	f := &flist.File{Path: "f", Meta: flist.Meta{Kind: tree.File, Perm: 0o644, Size: 3}}
-	if outcome, err := d.As("receiver").Store(f, []byte("new"), false); outcome != dest.Discarded || err == nil {
+	if outcome, err := d.As("receiver").Store(f, []byte("new"), false, false); outcome != dest.Discarded || err == nil {
 		t.Errorf("outcome %v, error %v", outcome, err)
 	}
 }

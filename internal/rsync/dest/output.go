@@ -45,6 +45,7 @@ type Output struct {
 	fd     int
 	isNew  bool // it did not exist
 	waits  bool // some of its attributes come later
+	absent bool // nothing was here a moment ago: publishing fails if that has changed
 
 	pos       int64 // where the next byte goes
 	end       int64 // bytes that the file may have already; -1: nothing but what is written
@@ -70,7 +71,8 @@ func (d *Dest) Create(f *flist.File, how Writing) (*Output, error) {
 	case d.root == nil:
 		return nil, syscall.ENOENT
 	}
-	o := &Output{d: d, f: f, how: how, path: p, have: have, like: have, end: -1, holes: d.opt.Sparse}
+	o := newOutput()
+	*o = Output{d: d, f: f, how: how, path: p, have: have, like: have, end: -1, holes: d.opt.Sparse}
 	if !d.opt.Perms && how.Basis != wire.BasisFile {
 		o.like = d.basisFound(f, how)
 	}
@@ -107,11 +109,7 @@ func (o *Output) openTemp() error {
 		o.staged, err = d.root.Stage(o.path, how)
 	}
 	if err != nil {
-		name := d.FullName(o.path.Parent().Join(d.tempPattern(o.path.Base())))
-		if d.scratch.name != "" {
-			name = d.quoted(join(d.scratch.full, d.tempPattern(o.path.Base())))
-		}
-		return d.told(err, "mkstemp %s failed", name)
+		return d.told(err, "mkstemp %s failed", o.temp().full())
 	}
 	o.fd, o.isNew = o.staged.FD(), true
 	return nil
@@ -365,22 +363,6 @@ func (o *Output) drop() {
 	if o.staged != nil {
 		o.staged.Discard()
 	}
-}
-
-// Store makes f a file with this content in one go: Create, Write and
-// Finish(Good) of a transfer without a basis.
-func (d *Dest) Store(f *flist.File, content []byte, redo bool) (Outcome, error) {
-	o, err := d.Create(f, Writing{Basis: wire.BasisFile, Whole: true, Redo: redo})
-	if err != nil {
-		return Discarded, err
-	}
-	o.literal = len(content) > 0
-	o.pos = int64(len(content))
-	if err := o.put(content, 0); err != nil {
-		_, _ = o.Finish(Broken)
-		return Discarded, err
-	}
-	return o.Finish(Good)
 }
 
 // fatal reports whether err ends the run.

@@ -319,7 +319,7 @@ func TestASymlinkIsReplacedNotFollowed(t *testing.T) {
 			outside := filepath.Join(t.TempDir(), "victim")
 			must(t, os.WriteFile(outside, []byte("precious"), 0o600))
 			must(t, os.Symlink(outside, filepath.Join(g.dir, "f")))
-			_, _ = g.d.Store(g.f, []byte("new"), false)
+			_, _ = g.d.Store(g.f, []byte("new"), false, false)
 			content, err := os.ReadFile(outside)
 			if err != nil || string(content) != "precious" {
 				t.Errorf("outside there is %q, %v", content, err)

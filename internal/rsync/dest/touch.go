@@ -7,13 +7,13 @@ import (
 )
 
 // keepOpen notes the permissions that a directory gets in the end.
-func (d *Dest) keepOpen(p string, perm uint16) {
+func (d *Dest) keepOpen(p tree.Path, perm uint16) {
 	d.opened.Lock()
 	defer d.opened.Unlock()
 	if d.opened.perm == nil {
 		d.opened.perm = make(map[tree.Path]uint16)
 	}
-	d.opened.perm[tree.Path(p)] = perm
+	d.opened.perm[p] = perm
 }
 
 // TouchUp gives a directory whose children are done its times and, if it was

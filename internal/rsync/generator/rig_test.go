@@ -531,7 +531,7 @@ func (r *rig) deliver(f *flist.File) {
 	if (kind == dest.Installed || kind == later) && !r.opt.DryRun {
 		content, err := os.ReadFile(filepath.Join(r.src, name))
 		if err == nil {
-			_, err = r.d.As("receiver").Store(f, content, r.tries[name] > 1)
+			_, err = r.d.As("receiver").Store(f, content, r.tries[name] > 1, false)
 		}
 		if err != nil { // which was told
 			kind = dest.Failed

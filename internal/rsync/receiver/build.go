@@ -39,7 +39,7 @@ func (k *worker) store(j *job) error {
 	c := j.first
 	defer putBuffer(c.buf)
 	k.workers.literal.Add(int64(c.n))
-	outcome, err := k.m.dest.Store(j.file, c.buf[:c.n], j.redo)
+	outcome, err := k.m.dest.Store(j.file, c.buf[:c.n], j.redo, j.absent)
 	return k.stored(j, outcome, err)
 }
 
@@ -71,6 +71,9 @@ func (k *worker) abandon(j *job) {
 
 // isFatal reports whether an error is to end the session.
 func isFatal(err error) bool {
+	if err == nil {
+		return false
+	}
 	var coded interface{ ExitCode() int }
 	return errors.As(err, &coded) && coded.ExitCode() != 0
 }

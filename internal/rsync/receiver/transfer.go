@@ -113,6 +113,7 @@ func (m *run) receive(e *echo) error {
 		return err
 	}
 	j := &job{index: e.index, file: e.file, basis: e.basis, xname: e.xname, head: head, redo: e.redo}
+	j.absent = e.flags&wire.ItemNew != 0 && !e.redo
 	j.final = e.redo || m.state == redoing
 	j.skip = m.prefix(e, head)
 	m.meter.start(m, e.file, e.index, j.skip)

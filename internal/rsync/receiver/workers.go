@@ -30,9 +30,12 @@ type job struct {
 	head  delta.Head
 	skip  int64 // --append: bytes that stand already
 	redo  bool
-	final bool // if the digest is wrong the file is not asked for again
-	first *chunk
-	more  chan *chunk
+	// absent says that the generator found nothing there, if the sender is to be
+	// believed.
+	absent bool
+	final  bool // if the digest is wrong the file is not asked for again
+	first  *chunk
+	more   chan *chunk
 }
 
 // next is the chunk after c, nil if there is none.
