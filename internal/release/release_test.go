@@ -110,7 +110,7 @@ func judgeDeb(t *testing.T, arch, file string) {
 	data, err := exec.Command("dpkg-deb", "--fsys-tarfile", file).Output()
 	check(t, err)
 	have := map[string]*tar.Header{}
-	var program []byte
+	texts := map[string][]byte{}
 	for r := tar.NewReader(bytes.NewReader(data)); ; {
 		h, err := r.Next()
 		if err == io.EOF {
@@ -122,21 +122,22 @@ func judgeDeb(t *testing.T, arch, file string) {
 		if h.Uid != 0 || h.Gid != 0 || h.ModTime.Unix() != 1_700_000_000 && h.Typeflag != tar.TypeDir {
 			t.Errorf("%s: %s is of %d:%d, at %v", file, name, h.Uid, h.Gid, h.ModTime)
 		}
-		if name == "usr/bin/lockstep" {
-			program, err = io.ReadAll(r)
-			check(t, err)
-		}
+		texts[name], err = io.ReadAll(r)
+		check(t, err)
 	}
 	for _, name := range inside {
 		if have[name] == nil {
 			t.Errorf("%s lacks %s", file, name)
 		}
 	}
+	if socket := string(texts["usr/lib/systemd/system/lockstep-rsyncd.socket"]); !strings.Contains(socket, "\nListenStream=873\n") || !strings.HasPrefix(socket, "# From the package") {
+		t.Errorf("%s: the unit of the socket is\n%s", file, socket)
+	}
 	if h := have["usr/bin/lockstep"]; h == nil || h.Mode&0o777 != 0o755 {
 		t.Errorf("%s: the program is %+v", file, h)
 	}
 	if arch == "arm64" {
-		e, err := elf.NewFile(bytes.NewReader(program))
+		e, err := elf.NewFile(bytes.NewReader(texts["usr/bin/lockstep"]))
 		check(t, err)
 		if e.Machine != elf.EM_AARCH64 {
 			t.Errorf("%s: the program is for %v", file, e.Machine)
