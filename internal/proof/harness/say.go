@@ -126,7 +126,11 @@ func Settled(text string) string {
 	}
 	var all strings.Builder
 	for i := range kinds {
-		all.WriteString(kinds[i].String())
+		text := kinds[i].String()
+		if strings.HasPrefix(text, "sender removed ") {
+			text = SortedLines(text) // in the order in which files were complete
+		}
+		all.WriteString(text)
 	}
 	return all.String()
 }
