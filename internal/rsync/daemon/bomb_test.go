@@ -29,16 +29,19 @@ const (
 	maxFarBack = 208 << 10
 )
 
-// most follows the memory of the processes that another one has started. The
-// function that it returns ends that and tells the peak, in KiB.
+// most follows the memory of the processes that another one starts from now on.
+// The function that it returns ends that and tells the peak, in KiB.
 func most(of *exec.Cmd) func() int {
 	var peak atomic.Int64
+	earlier := childrenOf(of.Process.Pid)
 	ctx, stop := context.WithCancel(context.Background())
 	var watch sync.WaitGroup
 	watch.Go(func() {
 		for ctx.Err() == nil {
 			for _, pid := range childrenOf(of.Process.Pid) {
-				peak.Store(max(peak.Load(), int64(memory(pid, "VmHWM"))))
+				if !slices.Contains(earlier, pid) {
+					peak.Store(max(peak.Load(), int64(memory(pid, "VmHWM"))))
+				}
 			}
 			<-time.After(5 * time.Millisecond)
 		}
