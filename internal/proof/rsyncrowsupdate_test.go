@@ -61,6 +61,7 @@ var plainRows = []row{
 	{name: "list with human sizes", world: "src/a 3m\nsrc/b 999\nsrc/c 12345\n", args: "-r --list-only -hh", to: "-"},
 	{name: "remove source files", world: mixed, args: "-ai --remove-source-files"},
 	{name: "remove source files of links", world: linked, args: "-aHi --remove-source-files"},
+	{name: "remove source files behind unsafe symlinks", world: manyLinks, args: "-ai --copy-unsafe-links --remove-source-files"},
 	{name: "remove source files dry", world: small, args: "-ain --remove-source-files"},
 	{name: "remove source files with existing ones ignored", world: small, args: "-ai --remove-source-files --ignore-existing"},
 }

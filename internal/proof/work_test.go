@@ -40,7 +40,10 @@ var realWork = []struct{ name, needs, script string }{
 		done; rm -r releases/1 releases/2`},
 	{"log appends", "bash", `for i in $(seq 300); do echo "$i $(date +%N)" >> app.log; [ $((i % 100)) != 0 ] || mv app.log app.log.$((i / 100)); done`},
 	{"sparse files", "truncate", `truncate -s 20M sparse && echo end >> sparse && dd if=/dev/urandom of=sparse bs=4k count=2 seek=700 conv=notrunc status=none && cp --sparse=always sparse sparse2`},
-	{"hard-linked files", "cp", `cp -al renamed/net/http linked && echo more >> linked/server.go && ln -f linked/client.go linked/server.go && rm renamed/net/http/request.go && cp -al linked linked2`},
+	// Two pieces: with inotify, what was written through a link that is replaced at
+	// once cannot be found (README, Limits).
+	{"hard-linked files", "cp", `cp -al renamed/net/http linked && echo more >> linked/server.go`},
+	{"links replaced and removed", "cp", `ln -f linked/client.go linked/server.go && rm renamed/net/http/request.go && cp -al linked linked2`},
 	{"editors that write beside and rename", "mv", `for i in 1 2 3; do for f in renamed/net/*.go; do cp -p "$f" "$f~" && echo "// $i" >> "$f.tmp" && mv "$f.tmp" "$f"; done; done`},
 	{"chmod and touch of a tree", "chmod", `chmod -R g+w,o-r deeper && find deeper -name '*_test.go' -exec touch -d '2003-04-05 06:07:08.123456789' {} + && find deeper -type d -exec touch -d '2004-05-06 07:08:09.987654321' {} +`},
 	{"find -delete", "find", `find renamed -name '*_test.go' -delete && find deeper -type f -newermt 2020-01-01 -delete && find . -depth -type d -empty -delete`},

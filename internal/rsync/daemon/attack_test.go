@@ -361,7 +361,7 @@ func TestFlippedSymlinks(t *testing.T) {
 	if after := w.tree("outside"); after != before {
 		t.Errorf("after %d flips outside of the module was\n%s\nand is\n%s", flips, before, after)
 	}
-	if got := w.run("grep -rl secret out out2 out3 | grep -v '/secret/' | head -3"); strings.Contains(got, "out") {
+	if got := w.run("grep -rls secret out out2 out3 | grep -v '/secret/' | head -3"); strings.Contains(got, "out") {
 		t.Errorf("after %d flips a client has what is outside: %s", flips, got)
 	}
 	w.stands()

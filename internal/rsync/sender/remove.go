@@ -62,7 +62,7 @@ func (m *run) unlink(o *openList, q *request, path tree.Path) error {
 	}
 	name := org.below(path).Base()
 	meta, err := m.remover.dir.Lstat(name)
-	if err == nil && f.followed {
+	if err == nil && f.followed && m.params.Opt.CopyLinks { // with --copy-unsafe-links, a symlink is not what was listed
 		meta, err = m.remover.dir.StatFollowing(name)
 	}
 	switch {
@@ -70,7 +70,7 @@ func (m *run) unlink(o *openList, q *request, path tree.Path) error {
 		return err
 	case meta.Inode() == q.at:
 		return errSameFile
-	case meta.Mtime.Sec != f.mtime, m.params.Protocol >= 31 && meta.Mtime.Nsec != f.nsec, o.Kind(q.ndx) == tree.File && meta.Kind == tree.File && meta.Size != f.size:
+	case meta.Mtime.Sec != f.mtime, m.params.Protocol >= 31 && meta.Mtime.Nsec != f.nsec, o.Kind(q.ndx) == tree.File && (meta.Kind != tree.File || meta.Size != f.size):
 		return errChangedSource
 	}
 	return m.remover.root.Remove(tree.Path(name))
