@@ -46,6 +46,8 @@ func TestRawRules(t *testing.T) {
 		{"a hidden name", hello[:len(hello)-4] + "hiding\n" + clientWords("--server", "-lrte.LsfxCIvu", ".", "hiding/") + md5 + list(listed("hidden", regular)), `daemon refused to receive file "hidden"`},
 		{"access lists without end", push("lrtA") + list(listed("a", regular)+"\x00\x10\xff\xff\xff\x7f"), "rsync error: "},
 		{"extended attributes without end", push("lrtX") + list(listed("a", regular)+"\x00\xff\xff\xff\x7f"), "rsync error: "},
+		{"a second list of one directory", strings.Replace(push("lrt"), "e.L", "e.iL", 1) + list(listed("d", directory)) +
+			frame(0, "\xff\x64"+listed("d/a", regular)+done) + frame(0, "\xff\xfe\x00\x00"+listed("d/b", regular)+done), "second list of directory 0"},
 		{"a number of too many bytes", push("lrt") + frame(0, "\xff\xff\xff\xff\xff\xff\xff\xff\xff"), "rsync error: "},
 		// What is asked for.
 		{"the data of a directory", pull + frame(0, "\x01"+transfer+sums), "no regular file"},
