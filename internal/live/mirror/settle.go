@@ -35,11 +35,31 @@ func (m *Mirror) settle(ctx context.Context, now time.Time) {
 		switch c.Kind {
 		case change.Rescan:
 			m.rescans++
+			m.doubt(now)
 			m.scan(ctx)
 		case change.Moved:
 			m.moved(root, c)
 		case change.Dirty:
 			m.dirty(root, c)
+		}
+	}
+}
+
+// doubt has every target compare again what it compares as a whole, or did a
+// moment ago, when events are lost: it may have met what was gone before the
+// source was scanned, and no difference to that scan tells of it.
+func (m *Mirror) doubt(now time.Time) {
+	for _, s := range m.targets {
+		for p := range s.swept {
+			switch {
+			case !p.IsRoot():
+				s.queue.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Tree, Dir: true, At: now})
+			case s.busy && s.full:
+				s.repass = true
+			default:
+				s.fullDue(now)
+				s.judging = false
+			}
 		}
 	}
 }

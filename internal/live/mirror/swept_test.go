@@ -44,3 +44,34 @@ func TestSubtreesCountUntilTheirEventsAreIn(t *testing.T) {
 		t.Error("a full pass does not cover everything")
 	}
 }
+
+func TestLostEventsMakeTargetsCompareAgainWhatTheyCompareNow(t *testing.T) {
+	now := time.Now()
+	unlimited := change.NoLimit
+	passing, passed, batch, idle := newSlot("passing", nil, unlimited), newSlot("passed", nil, unlimited), newSlot("batch", nil, unlimited), newSlot("idle", nil, unlimited)
+	passing.busy = true
+	passing.swept.begin(job{full: true})
+	for _, s := range []*slot{passed, batch, idle} {
+		s.full = false
+	}
+	passed.swept.begin(job{full: true})
+	passed.swept.end(job{full: true}, now)
+	batch.swept.begin(job{batch: change.Batch{Items: []change.Item{{Path: "d", Class: change.Tree}, {Path: "f", Class: change.Content}}}})
+
+	m := &Mirror{targets: []*slot{passing, passed, batch, idle}}
+	m.doubt(now)
+
+	if !passing.repass {
+		t.Error("no other pass after the one that runs")
+	}
+	if !passed.full {
+		t.Error("no other pass after the one that has just ended")
+	}
+	b := batch.queue.Take(now, change.View{})
+	if len(b.Items) != 1 || b.Items[0].Path != "d" || b.Items[0].Class != change.Tree {
+		t.Errorf("of a batch that compares d as a whole, it compares again %v", b.Items)
+	}
+	if idle.full || idle.repass || idle.queue.Behind() > 0 {
+		t.Error("a target that compared nothing as a whole begins anew")
+	}
+}
