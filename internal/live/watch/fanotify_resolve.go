@@ -260,9 +260,9 @@ func nameOf(fd int) (name string, gone bool, err error) {
 
 // nameless handles a record that names no directory, or one that is gone: the
 // object was reached by its handle, or was opened by a name that is gone, or the
-// kernel tells of a changed number of links. The latter is
-// most frequent and comes right before a record of the link made or removed,
-// or after a rename that removed the object, and says nothing new.
+// kernel tells of a changed number of links. The latter is most frequent and
+// comes right before a record of the link made or removed, where it says nothing
+// new, or after a rename that took the name away.
 func (f *fanotify) nameless(rec *fanRecord, rest []byte, out []Event) ([]Event, error) {
 	op := Op(rec.mask) & opsOfKernel
 	if rec.self == nil || rec.mask&unix.FAN_ONDIR != 0 {

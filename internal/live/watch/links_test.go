@@ -1,7 +1,6 @@
 package watch_test
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"testing"
@@ -9,13 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A file that is held open by a name in a directory that was removed since may
-// have other names.
-func TestWritesThroughANameInARemovedDirectory(t *testing.T) {
+// A file that is held open by a name that is gone may have other names.
+func TestWritesThroughANameThatIsGone(t *testing.T) {
 	t.Parallel()
 	needRoot(t, "fanotify marks on file systems")
-	for _, again := range []bool{false, true} {
-		t.Run(fmt.Sprint("made again: ", again), func(t *testing.T) {
+	for _, script := range []string{
+		"rm -r d",                    // with its directory
+		"rm -r d; mkdir -p d/f",      // and the path is a directory
+		"echo new > new; mv new d/f", // and the path is another file
+	} {
+		t.Run(script, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			write(t, mkdir(t, dir, "d")+"/f", "x")
@@ -25,10 +27,7 @@ func TestWritesThroughANameInARemovedDirectory(t *testing.T) {
 			must(t, err)
 			var st unix.Stat_t
 			must(t, unix.Fstat(int(f.Fd()), &st))
-			must(t, os.RemoveAll(dir+"/d"))
-			if again {
-				mkdir(t, dir, "d/f")
-			}
+			shell(t, dir, script)
 			o.sync()
 			o.forget()
 			_, err = f.WriteString("late")
@@ -37,29 +36,6 @@ func TestWritesThroughANameInARemovedDirectory(t *testing.T) {
 			o.untilWritten("other", st.Ino)
 		})
 	}
-}
-
-// A file that is held open by a name that is another file's by now may have
-// other names.
-func TestWritesThroughANameThatWasReplaced(t *testing.T) {
-	t.Parallel()
-	needRoot(t, "fanotify marks on file systems")
-	dir := t.TempDir()
-	write(t, dir+"/f", "x")
-	write(t, dir+"/new", "new")
-	must(t, os.Link(dir+"/f", dir+"/other"))
-	o := observe(t, variants[0], dir)
-	f, err := os.OpenFile(dir+"/f", os.O_WRONLY, 0)
-	must(t, err)
-	var st unix.Stat_t
-	must(t, unix.Fstat(int(f.Fd()), &st))
-	must(t, os.Rename(dir+"/new", dir+"/f"))
-	o.sync()
-	o.forget()
-	_, err = f.WriteString("late")
-	must(t, err)
-	must(t, f.Close())
-	o.untilWritten("other", st.Ino)
 }
 
 // Whoever looks after this sees another file under the new name, and nothing
@@ -82,10 +58,15 @@ func TestWritesThroughALinkThatIsThenReplaced(t *testing.T) {
 			var st unix.Stat_t
 			must(t, unix.Stat(dir+"/other", &st))
 			o := observe(t, variants[0], dir)
-			cmd := exec.Command("sh", "-ec", script)
-			cmd.Dir = dir
-			must(t, cmd.Run())
+			shell(t, dir, script)
 			o.untilWritten("other", st.Ino)
 		})
 	}
+}
+
+func shell(t *testing.T, dir, script string) {
+	t.Helper()
+	cmd := exec.Command("sh", "-ec", script)
+	cmd.Dir = dir
+	must(t, cmd.Run())
 }
