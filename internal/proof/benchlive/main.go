@@ -38,6 +38,7 @@ type options struct {
 	million bool
 	tools   string
 	dir     string
+	targets string // directory for the targets, dir if empty
 	samples int
 	budget  time.Duration // for the samples of one tool and size
 	limit   time.Duration // for each other wait
@@ -53,6 +54,7 @@ func main() {
 	flag.BoolVar(&o.million, "million", false, "add a source tree of 1,000,000 files")
 	flag.StringVar(&o.tools, "tools", "lockstep,lsyncd,loop,local", "what to run; local is lockstep with a directory as its target")
 	flag.StringVar(&o.dir, "dir", "", "directory to work in (default: the system's temporary directory)")
+	flag.StringVar(&o.targets, "targets", "", "directory for the targets (default: where the source is); on another file system, as on another machine, what is written there is no event")
 	flag.IntVar(&o.samples, "samples", 200, "edits for the latency of one tool and size")
 	flag.DurationVar(&o.budget, "budget", time.Minute, "stop sampling a tool and size after this time, with at least 10 samples")
 	flag.DurationVar(&o.limit, "limit", 10*time.Minute, "longest wait for one thing")
@@ -87,8 +89,15 @@ func run(ctx context.Context, o options, out, progress io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(work)
+	targets := work
+	if o.targets != "" {
+		if targets, err = os.MkdirTemp(o.targets, "benchlive-"); err != nil {
+			return err
+		}
+		defer os.RemoveAll(targets)
+	}
 
-	b := &bench{options: o, work: work, progress: progress, ctx: ctx}
+	b := &bench{options: o, work: work, targets: targets, progress: progress, ctx: ctx}
 	var all []result
 	for _, size := range sizes {
 		results, err := b.size(size, tools)

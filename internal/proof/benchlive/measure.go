@@ -37,9 +37,14 @@ type result struct {
 	failure     error
 }
 
+// manyFiles is from where on a tree is too large for several first passes, and
+// for keeping what each tool made of it.
+const manyFiles = 100_000
+
 type bench struct {
 	options
 	work     string
+	targets  string
 	progress io.Writer
 	ctx      context.Context // ends when the run is to stop
 }
@@ -68,7 +73,7 @@ func (b *bench) size(files int, tools []tool) ([]result, error) {
 		return nil, err
 	}
 	passes := b.passes
-	if files > 100_000 {
+	if files > manyFiles {
 		passes = 1
 	}
 	results := make([]result, len(tools))
@@ -100,8 +105,11 @@ func (b *bench) run(source string, r *result, pass int, all bool) {
 }
 
 func (b *bench) one(source string, r *result, pass int, all bool) error {
-	s := &site{dir: filepath.Join(b.work, fmt.Sprintf("%s-%d-%d", r.tool.name, r.files, pass)), source: source, limit: b.limit}
+	s := &site{dir: filepath.Join(b.targets, fmt.Sprintf("%s-%d-%d", r.tool.name, r.files, pass)), source: source, limit: b.limit}
 	s.target = filepath.Join(s.dir, "target")
+	if r.files > manyFiles {
+		defer os.RemoveAll(s.target)
+	}
 	if err := os.MkdirAll(s.target, 0o755); err != nil {
 		return err
 	}

@@ -47,8 +47,10 @@ func newZstd(k packets, level int) *zstdFrame {
 	z.state, _ = pool.Get().(*zstdState)
 	if z.state == nil {
 		// Concurrency 1: no goroutines, output is complete when Flush returns.
+		// With less memory the encoder would move the whole window for each block:
+		// a third of its time.
 		enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(speed), zstd.WithWindowSize(zstdWindows[speed]),
-			zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+			zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(false))
 		if err != nil {
 			panic("compress: zstd refuses constant options: " + err.Error())
 		}
