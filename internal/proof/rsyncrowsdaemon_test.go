@@ -30,6 +30,9 @@ var daemonRows = []row{
 	{name: "a daemon over a shell", world: small, args: "-ai -e $T/shell '--rsync-path=rsync --config=$T/rsyncd.conf' host::m/$B/src/ dst/", from: "-", to: "-", via: pulling},
 	{name: "a transfer's log", world: mixed, args: "-a --delete --log-file=$W/log", said: "log"},
 	{name: "a transfer's log in a format", world: small, args: "-a --delete --log-file=$W/log --log-file-format='%o %n %l %i'", said: "log", order: true},
+	{name: "a transfer's log that has deletions alone", world: small, args: "-a --delete --log-file=$W/log --log-file-format=", said: "log"},
+	{name: "the log of a dry run", world: small, args: "-an --delete --log-file=$W/log", said: "log"},
+	{name: "the server's log of a dry run", world: small, args: "-an --delete -M--log-file=$W/log", said: "log", via: overShell},
 	{name: "a transfer's log with errors", world: small, args: "-av --log-file=$W/log", from: "src/ src/nothing", said: "log", quiet: true},
 	{name: "a transfer's log of stats", world: small, args: "-aq --stats --log-file=$W/log", said: "log"},
 }

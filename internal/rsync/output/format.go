@@ -79,6 +79,9 @@ func parseEscape(text string) (part, int) {
 	return p, size
 }
 
+// Empty tells if nothing is to be shown.
+func (f *Format) Empty() bool { return len(f.parts) == 0 }
+
 // Has tells if a format has an escape.
 func (f *Format) Has(escape byte) bool { return f.has[escape] }
 
@@ -104,7 +107,12 @@ type DaemonScene struct {
 const defaultDigits = 32
 
 // Expand appends a line for an event, without a line end. Names are as they are.
+// An item that was removed is told in words if the format cannot tell that it
+// was.
 func (f *Format) Expand(b []byte, e *Event, s *Scene) []byte {
+	if e.Flags&wire.ItemDeleted != 0 && !f.Has('i') && !f.Has('o') {
+		return append(append(b, "deleting "...), e.name()...)
+	}
 	for i := range f.parts {
 		p := &f.parts[i]
 		if p.escape == 0 {

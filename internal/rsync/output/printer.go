@@ -91,7 +91,7 @@ func NewPrinter(c Config) *Printer {
 	if o.HasOutFormat || o.OutFormat != "" {
 		p.format = ParseFormat(o.OutFormat)
 	}
-	if c.Log != nil && o.LogFormat != "" {
+	if c.Log != nil && !(silent && o.DryRun) {
 		p.logged = ParseFormat(o.LogFormat)
 	}
 	p.itemizing = p.format != nil && p.format.Has('i')
@@ -175,11 +175,17 @@ func (p *Printer) Item(e *Event, before bool) {
 		p.line(p.info, p.expand(p.format, e))
 		p.mu.Unlock()
 	}
-	if p.logged != nil && p.due(p.logged, e, before) {
+	if p.logs(e) && p.due(p.logged, e, before) {
 		p.mu.Lock()
 		p.c.Log.Line(p.expand(p.logged, e))
 		p.mu.Unlock()
 	}
+}
+
+// logs decides whether an event is for the log: of a dry run a client's has what
+// would be made, but not what would be sent, and a server's nothing.
+func (p *Printer) logs(e *Event) bool {
+	return p.logged != nil && !p.logged.Empty() && !(p.c.Opt.DryRun && e.Flags&wire.ItemTransfer != 0)
 }
 
 // due decides whether an event is shown, and at which of its two calls (5.2,
@@ -213,25 +219,20 @@ func (p *Printer) Deleted(name tree.Path, m tree.Meta) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.silent && (p.format != nil || p.c.Opt.Info[option.InfoDel] > 0) {
-		p.line(p.info, p.deletion(p.format, e))
+		format := p.format
+		if format == nil {
+			format = &Format{}
+		}
+		p.line(p.info, p.expand(format, e))
 	}
-	if p.c.Log != nil && p.logged != nil {
-		p.c.Log.Line(p.deletion(p.logged, e))
+	if p.logged != nil && !p.c.Opt.DryRun {
+		p.c.Log.Line(p.expand(p.logged, e))
 	}
 }
 
 // Deletion is the event of an item that was removed.
 func Deletion(name tree.Path, m tree.Meta) *Event {
 	return &Event{Flags: wire.ItemDeleted, Path: name, Meta: tree.Meta{Kind: m.Kind, Perm: m.Perm}}
-}
-
-// deletion is the line of what was deleted: in a format that can tell that it
-// was, else in words.
-func (p *Printer) deletion(f *Format, e *Event) string {
-	if f != nil && (f.Has('i') || f.Has('o')) {
-		return p.expand(f, e)
-	}
-	return "deleting " + e.name()
 }
 
 // Progress implements Talk.

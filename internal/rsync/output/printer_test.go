@@ -96,7 +96,8 @@ func TestWhatALogFileHas(t *testing.T) {
 		{"-q --log-file=f", "building file list|*deleting   old/dir/|.d..T...... ./|>f+++++++++ a\\#012b|cL+++++++++ l -> t|hf          b => a|info: \\#001|warning|error|"},
 		{"-i --log-file=f", "building file list|*deleting   old/dir/|.d..T...... ./|>f+++++++++ a\\#012b|.f...p..... mode|cL+++++++++ l -> t|hf          b => a|info: \\#001|warning|error|"},
 		{"--log-file=f --log-file-format=%n", "building file list|deleting old/dir/|./|a\\#012b|l|b|info: \\#001|warning|error|"},
-		{"--log-file=f --log-file-format=", "building file list|info: \\#001|warning|error|"},
+		{"--log-file=f --log-file-format=", "building file list|deleting old/dir/|info: \\#001|warning|error|"},
+		{"-n --log-file=f", "building file list|.d..T...... ./|cL+++++++++ l -> t|hf          b => a|info: \\#001|warning|error|"},
 	} {
 		s := newStage(t, strings.Fields(c.options)...)
 		s.play(t)

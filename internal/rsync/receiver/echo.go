@@ -3,6 +3,7 @@ package receiver
 import (
 	"fmt"
 
+	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
@@ -108,6 +109,10 @@ func (m *run) hasXattrs(e *echo) bool {
 	return !shortcut || e.flags&link != link
 }
 
+// showsDigests reports whether the formats have digests: not those that protocols
+// below 30 use by themselves.
+func (m *run) showsDigests() bool { return m.params.Xfer != checksum.MD4Old }
+
 // event is an echo for the formats of 5.3.
 func (m *run) event(e *echo) *output.Event {
 	f := e.file
@@ -115,7 +120,7 @@ func (m *run) event(e *echo) *output.Event {
 		Flags: e.flags, Path: f.Path, Meta: f.Full(), Target: m.dest.Target(f),
 		Digits: 2 * m.params.Xfer.Size(), NoGroup: !m.dest.KeepsGroup(f.Meta.GID),
 	}
-	if m.params.Opt.Checksum {
+	if m.params.Opt.Checksum && m.showsDigests() {
 		v.Digits, v.Digest = 2*m.params.File.Size(), m.params.File.Hex(f.Extra().Sum)
 	}
 	if e.flags&wire.ItemTransfer == 0 && e.flags&wire.ItemXnameFollows != 0 {

@@ -47,7 +47,7 @@ func (m *run) transfer(e *echo) error {
 		return err
 	}
 	v.Bytes = sumHeadSize + m.tokens.Taken() + int64(m.params.Xfer.Size())
-	if !opt.Checksum {
+	if !opt.Checksum && m.showsDigests() {
 		v.Digest = m.params.Xfer.Hex(m.digest())
 	}
 	m.talk.Item(v, false)
@@ -57,9 +57,12 @@ func (m *run) transfer(e *echo) error {
 // sumHeadSize is the length of a sum head on the wire, in bytes.
 const sumHeadSize = 16
 
-// pretend is a transfer without data.
+// pretend is a transfer without data. Its digest is shown as zeros.
 func (m *run) pretend(e *echo) error {
 	v := m.event(e)
+	if !m.params.Opt.Checksum && m.showsDigests() {
+		v.Digest = m.params.Xfer.Hex(make([]byte, m.params.Xfer.Size()))
+	}
 	m.talk.Item(v, true)
 	m.talk.Item(v, false)
 	m.notes.Put(dest.Note{Kind: dest.Installed, Index: e.index})

@@ -132,7 +132,7 @@ func (m *run) transfer(q *request, o *openList) error {
 		m.headerSize(q)
 		m.header(q)
 		if e := m.sends(q, o); e != nil {
-			m.params.Talk.Item(e, false)
+			m.told(e, make([]byte, m.params.Xfer.Size())) // zeros are shown
 		}
 		return m.w.Err()
 	}

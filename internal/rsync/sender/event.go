@@ -81,6 +81,11 @@ func (m *run) transferred(q *request, e *output.Event, digest []byte) {
 	}
 	e.Bytes = m.tally.n
 	e.SumBytes = sumHeadSize + int64(q.head.Count)*int64(4+q.head.S2Len)
+	m.told(e, digest)
+}
+
+// told shows what was sent, with its digest.
+func (m *run) told(e *output.Event, digest []byte) {
 	if !m.params.Opt.Checksum && digest != nil && m.params.Xfer != checksum.MD4Old {
 		e.Digest = digestText(m.params.Xfer, digest)
 	}

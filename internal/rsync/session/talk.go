@@ -132,18 +132,11 @@ func (t *serverTalk) Deleted(name tree.Path, m tree.Meta) {
 // deletedText is Deleted for old clients: they are told in words, or in the
 // format that they gave (rsync-transfer 5.5).
 func (t *serverTalk) deletedText(e *output.Event) {
-	format := output.ParseFormat(t.opt.OutFormat)
-	switch {
-	case format.Has('i') || format.Has('o'):
-		line := format.Expand(nil, e, &output.Scene{Times: t.opt.Times, Local: true, Now: time.Now(), Pid: os.Getpid()})
-		t.Text(wire.CodeInfo, string(line))
-	case t.opt.Info[option.InfoDel] > 0 || t.opt.OutFormat != "":
-		end := ""
-		if e.Meta.IsDir() {
-			end = "/"
-		}
-		t.Text(wire.CodeInfo, "deleting "+string(e.Path)+end)
+	if t.opt.Info[option.InfoDel] == 0 && t.opt.OutFormat == "" {
+		return
 	}
+	scene := &output.Scene{Times: t.opt.Times, Local: true, Now: time.Now(), Pid: os.Getpid()}
+	t.Text(wire.CodeInfo, string(output.ParseFormat(t.opt.OutFormat).Expand(nil, e, scene)))
 }
 
 // Progress is shown by the client alone.
