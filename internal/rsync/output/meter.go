@@ -122,8 +122,6 @@ func (m *meter) line(at, size int64, rate float64, left time.Duration, tail stri
 	percent := 100
 	if at != size && size > 0 {
 		percent = int(float64(at) * 100 / float64(size))
-	} else if m.total && size == 0 {
-		percent = 0
 	}
 	clock := "  ??:??:??"
 	if left >= 0 && left <= maxLeft {

@@ -128,6 +128,10 @@ func (p *Printer) Text(code wire.Code, text string) {
 
 // piece writes a text that need not be a whole line.
 func (p *Printer) piece(text string) {
+	if text == "" {
+		p.endLine()
+		return
+	}
 	if p.open == byClient {
 		p.open = ended
 	}
@@ -270,11 +274,16 @@ func (p *Printer) Progress(state Progress, done bool) {
 func (p *Printer) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.endLine()
+	return p.out.Flush()
+}
+
+// endLine ends the open line, if there is one.
+func (p *Printer) endLine() {
 	if p.open != ended {
 		p.open = ended
 		_, _ = io.WriteString(p.info, "\n")
 	}
-	return p.out.Flush()
 }
 
 var _ Talk = (*Printer)(nil)

@@ -185,6 +185,20 @@ func TestProgressOfTheWholeTransfer(t *testing.T) {
 	}
 }
 
+func TestProgressOfNothing(t *testing.T) {
+	s := newStage(t, "--info=progress2")
+	s.Progress(output.Progress{}, true)
+	s.Text(wire.CodeClient, "")
+	s.Text(wire.CodeError, "rsync error")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := "\r              0 100%    0.00kB/s    0:00:00 (xfr#0, to-chk=0/0)\n"
+	if got := s.out.String(); got != want || s.errs.String() != "rsync error\n" {
+		t.Errorf("got %q\nwant %q\nand %q", got, want, s.errs.String())
+	}
+}
+
 func TestALineInPiecesIsNotTornApart(t *testing.T) {
 	s := newStage(t)
 	s.Text(wire.CodeClient, "building file list ... ")

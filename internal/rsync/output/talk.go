@@ -14,7 +14,7 @@ type Talk interface {
 	// and shown escaped as all names are. The code tells the channel: CodeInfo,
 	// CodeWarning, CodeError, or CodeErrorXfer for what makes the exit code 23.
 	// CodeClient is for the client's terminal alone and shown as it is, with no
-	// end of a line added; CodeLog is for the log file alone.
+	// end of a line added, but "" ends a line that is open; CodeLog is for the log file alone.
 	Text(code wire.Code, text string)
 	// Item reports a transferred or changed entry. Before tells that its data,
 	// if any, is still to come: it is called twice for a transfer, and the

@@ -34,6 +34,7 @@ func (m *run) handle(q *request) error {
 		m.voice.debug(option.DebugSend, 1, "send_files(%d, %s)", q.ndx, m.sourceName(q.ndx, o))
 	}
 	m.current = max(m.current, o.total)
+	m.progress.reached = o.total
 	m.checked = max(m.checked, o.total-o.Len()+int(q.ndx-o.Start())+1)
 	if q.kind == item {
 		return m.echo(q, o)
@@ -212,6 +213,7 @@ func ioErrorOf(err error) int {
 
 // phase is what a DONE of the peer's generator means (part 3, 1.8).
 func (m *run) phase() error {
+	m.progress.done(m)
 	switch m.state {
 	case transferring:
 		return m.listDone()

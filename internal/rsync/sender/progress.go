@@ -5,6 +5,7 @@ import (
 
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
+	"lockstep/internal/rsync/wire"
 )
 
 // progressEvery is how often Job.OnProgress is told.
@@ -16,6 +17,8 @@ type meter struct {
 
 	shown bool            // Talk is told about each file
 	file  output.Progress // the one under way
+
+	reached int // entries up to the end of the list of the last request
 }
 
 // report tells the mirror of progress, if it is due or final.
@@ -59,14 +62,25 @@ func (p *meter) move(m *run) {
 	}
 }
 
-// over is the end of the run: the line about all files is shown once more.
-func (p *meter) over(m *run) {
-	if m.params.Talk != nil && !m.params.Server && m.params.Opt.Info[option.InfoProgress] > 1 {
-		m.params.Talk.Progress(output.Progress{
-			Transferred: m.result.Transferred, All: m.lists.entries,
-			TotalAt: m.result.TransferredSize, TotalSize: m.lists.size,
-		}, true)
+// done shows the line about all files once more at a DONE of the peer: with
+// incremental lists at the end of each of them, otherwise at the end of each
+// phase.
+func (p *meter) done(m *run) {
+	if m.params.Talk == nil || m.params.Server || m.params.Opt.Info[option.InfoProgress] < 2 {
+		return
 	}
+	now := output.Progress{
+		Transferred: m.result.Transferred, All: m.lists.entries, Incomplete: !m.lists.eof,
+		TotalAt: m.result.TransferredSize, TotalSize: m.lists.size,
+	}
+	switch {
+	case !m.params.Compat.Has(wire.IncRecurse) && m.state <= delayed:
+	case m.state == transferring:
+		now.Left = m.lists.entries - max(p.reached, m.lists.open[0].total)
+	default:
+		return
+	}
+	m.params.Talk.Progress(now, true)
 }
 
 // end is the end of the file.

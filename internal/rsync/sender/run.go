@@ -216,7 +216,6 @@ func (m *run) do() error {
 			return &Error{Code: exitLimit, Text: "stopping at requested limit"}
 		}
 	}
-	m.progress.over(m)
 	return m.w.Flush()
 }
 

@@ -190,6 +190,7 @@ func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*out
 		if code == ExitVanished {
 			grade = wire.CodeWarning
 		}
+		r.talk.Text(wire.CodeClient, "") // the last line of progress is not the error's
 		r.talk.Text(grade, ExitLine(code, e.role))
 	}
 	return stats, ended(code, goodbye, nil)
