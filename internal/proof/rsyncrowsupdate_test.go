@@ -115,6 +115,8 @@ var basisRows = []row{
 	{name: "link dest over an older copy", world: mixed + "alt/new 1000\nalt/grown 5000\nalt/perm 500 mode=0640\nalt/newer 2000 t=1600000100\n", args: "-ai --link-dest=../alt"},
 	{name: "several link dests", world: small + "one/a 1000 t=1500000000\none/d/c 300\ntwo/a 1000\ntwo/b 2000#4 t=1600000005\n", args: "-ai --link-dest=../one --link-dest=../two", to: "fresh/"},
 	{name: "link dest with hard links", world: linked + "alt/a 1000\nalt/b = alt/a\nalt/d/c = alt/a\nalt/x/p 50\nalt/x/q 50\nalt/z/late 10k\n", args: "-aHi --link-dest=../alt", to: "fresh/"},
+	{name: "copy dest with hard links that wait", world: "src/a 1000#1\nsrc/b = src/a\nsrc/c 2000#1\nsrc/d = src/c\ndst/a 9\nalt/b 1000#1\nalt/c 2000#1\nalt/d 2000#1\n", args: "-rHi --copy-dest=../alt"},
+	{name: "link dest dry with hard links", world: linked + "alt/a 1000\nalt/x/p 50\nalt/x/q = alt/x/p\nalt/y/r = alt/x/p\n", args: "-aHin --link-dest=../alt", via: localOnly},
 	{name: "link dest with checksums", world: small + "alt/a 1000 t=1500000000\nalt/b 2000\nalt/d/e/f 40k#2\n", args: "-aic --link-dest=../alt", to: "fresh/"},
 	{name: "link dest without times", world: small + "alt/a 1000 t=1500000000\nalt/b 2000\n", args: "-rli --link-dest=../alt", to: "fresh/"},
 	{name: "link dest with an absolute directory", world: small + "alt/a 1000\nalt/l -> a\n", args: "-ai --link-dest=$W/alt", to: "fresh/", via: noDaemon},

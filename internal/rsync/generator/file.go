@@ -174,7 +174,7 @@ func (g *run) same(l *list, f *flist.File, have *dest.Found, m dest.Match) bool 
 			g.report(f, f.Index, &m.Found, wire.ItemLocalChange|wire.ItemMatchedAlt, &empty)
 		}
 		g.succeedFile(f)
-		g.lead(f)
+		g.leadAs(f, m.Found.Inode())
 		return true
 	}
 	if have.Exists() && !g.dry {

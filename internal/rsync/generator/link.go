@@ -41,7 +41,7 @@ func (g *run) joins(l *list, f *flist.File, have *dest.Found) bool {
 	s := g.set(f)
 	switch {
 	case s.leader != nil:
-		g.linkTo(l, f, s, have)
+		g.linkTo(l, f, s, have, g.altLink(f, s, have))
 		return true
 	case s.flying != nil:
 		s.waits = append(s.waits, f)
@@ -68,9 +68,22 @@ func (g *run) putsOff(l *list, f *flist.File, a attempt) bool {
 	return true
 }
 
-// lead makes f the leader and links to it what waits: first those that came
-// after it, then those before, from the nearest on.
+// lead makes f, which is in place, the leader of its set.
 func (g *run) lead(f *flist.File) {
+	if !g.linked(f) {
+		return
+	}
+	var inode tree.Inode
+	if have, err := g.d.Stat(f); err == nil && have.Exists() {
+		inode = have.Inode()
+	}
+	g.leadAs(f, inode)
+}
+
+// leadAs makes f the leader, which has that inode or would have it, and links to
+// it what waits: first those that came after it, then those before, from the
+// nearest on.
+func (g *run) leadAs(f *flist.File, inode tree.Inode) {
 	if !g.linked(f) {
 		return
 	}
@@ -78,10 +91,7 @@ func (g *run) lead(f *flist.File) {
 	if s.leader != nil {
 		return
 	}
-	s.leader, s.flying = f, nil
-	if have, err := g.d.Stat(f); err == nil && have.Exists() {
-		s.inode = have.Inode()
-	}
+	s.leader, s.flying, s.inode = f, nil, inode
 	slices.Reverse(s.deferred)
 	for _, m := range append(s.waits, s.deferred...) {
 		l := g.unwait(m)
@@ -90,7 +100,7 @@ func (g *run) lead(f *flist.File) {
 			g.d.Tell("recv_generator: failed to stat "+g.d.FullName(g.d.Path(m)), err)
 			continue
 		}
-		g.linkTo(l, m, s, &have)
+		g.linkTo(l, m, s, &have, nil) // as rsync: whatever the alternates have
 	}
 	s.waits, s.deferred = nil, nil
 }
@@ -138,8 +148,9 @@ func (g *run) elect(s *linkSet) {
 	}
 }
 
-// linkTo makes f another name of its set's leader.
-func (g *run) linkTo(l *list, f *flist.File, s *linkSet, have *dest.Found) {
+// linkTo makes f another name of its set's leader. alt is what an alternate
+// directory has for it, with which the report compares; nil if none has.
+func (g *run) linkTo(l *list, f *flist.File, s *linkSet, have, alt *dest.Found) {
 	if have.Exists() && have.Kind != tree.Dir && have.Inode() == s.inode {
 		empty := ""
 		g.report(f, f.Index, have, wire.ItemLocalChange, &empty)
@@ -147,9 +158,9 @@ func (g *run) linkTo(l *list, f *flist.File, s *linkSet, have *dest.Found) {
 		g.succeed(f, false)
 		return
 	}
-	base, known := *have, false
-	if alt, ok := g.altLink(f, s, have); ok {
-		base, known = alt, true
+	base := *have
+	if alt != nil {
+		base = *alt
 	}
 	if have.Kind == tree.Dir && !g.makeRoom(l, f, have, "regular file") {
 		return
@@ -159,7 +170,7 @@ func (g *run) linkTo(l *list, f *flist.File, s *linkSet, have *dest.Found) {
 		return
 	}
 	g.spoilParent(l, f)
-	g.reportLink(f, &base, known, printed(g.d.Path(s.leader)))
+	g.reportLink(f, &base, alt != nil, printed(g.d.Path(s.leader)))
 	g.succeed(f, false)
 }
 
@@ -168,9 +179,6 @@ func (g *run) linkTo(l *list, f *flist.File, s *linkSet, have *dest.Found) {
 // is of another kind.
 func (g *run) reportLink(f *flist.File, base *dest.Found, known bool, leader string) {
 	flags := wire.ItemLocalChange
-	if known {
-		flags |= wire.ItemMatchedAlt
-	}
 	if base.Exists() && base.Kind != f.Meta.Kind {
 		if f.Meta.Kind == tree.Symlink && g.opt.Perms && base.Perm != f.Meta.Perm {
 			flags |= wire.ItemPerms
@@ -186,18 +194,19 @@ func (g *run) reportLink(f *flist.File, base *dest.Found, known bool, leader str
 	g.report(f, f.Index, base, flags, &leader)
 }
 
-// altLink reports whether an alternate directory has f as the leader is, so
-// that its link is nothing new.
-func (g *run) altLink(f *flist.File, s *linkSet, have *dest.Found) (dest.Found, bool) {
+// altLink is what an alternate directory has for f, if it is as the leader is, so
+// that its link is nothing new; else nil.
+func (g *run) altLink(f *flist.File, s *linkSet, have *dest.Found) *dest.Found {
 	if have.Exists() || g.d.Alts() == 0 {
-		return dest.Found{}, false
+		return nil
 	}
 	m := g.d.BestAlt(f)
-	switch {
-	case m.Level == dest.NoMatch:
-		return dest.Found{}, false
-	case len(g.opt.LinkDest) > 0:
-		return m.Found, m.Found.Inode() == s.inode
+	like := f.Meta.Kind == tree.File && m.Level >= dest.SameContent
+	if len(g.opt.LinkDest) > 0 {
+		like = m.Level > dest.NoMatch && m.Found.Inode() == s.inode
 	}
-	return m.Found, f.Meta.Kind == tree.File && m.Level >= dest.SameContent
+	if !like {
+		return nil
+	}
+	return &m.Found
 }

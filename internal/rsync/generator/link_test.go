@@ -124,17 +124,53 @@ func TestAnotherNameIsTriedForOneThatFails(t *testing.T) {
 	}
 }
 
-func TestLinkDestWithHardLinksIsNothingNew(t *testing.T) {
-	for _, v := range []string{"31", "31i"} {
-		r := variantRig(t, v, "-aH --link-dest=../alt")
-		alt := filepath.Join(filepath.Dir(r.dst), "alt")
-		check(t, os.Mkdir(alt, 0o755))
-		plant(t, r.src, "a x", "b = a", "d/c = a")
-		plant(t, alt, "a x", "b = a", "d/c = a")
-		settle(t, r.dst)
-		r.run()
-		equal(t, "items", items(r.log))
-		equal(t, "tree", shape(t, r.dst), shape(t, r.src)...)
+func TestHardLinksAndAlternateDirectories(t *testing.T) {
+	for _, row := range []struct {
+		name     string
+		dst, alt []string
+		words    string
+		want     []string
+	}{
+		{
+			name: "links that --link-dest finds are nothing new",
+			alt:  []string{"a x", "b = a"}, words: "-aH --link-dest=../alt",
+		},
+		{
+			name: "nor in a dry run",
+			alt:  []string{"a x", "b = a"}, words: "-aHn --link-dest=../alt",
+		},
+		{
+			name: "the leader would be the alternate's file",
+			dst:  []string{"a x", "b = a"}, alt: []string{"a x"}, words: "-aHn --link-dest=../alt",
+			want: []string{`5000 hf          b xname "a"`},
+		},
+		{
+			name: "a name that waited is new whatever the alternates have",
+			dst:  []string{"a xy"}, alt: []string{"b x"}, words: "-aH --copy-dest=../alt",
+			want: []string{"8004 >f.s....... a sums 1*700/2 s2 2", `7000 hf+++++++++ b xname "a"`},
+		},
+		{
+			name: "without times a link changes them",
+			alt:  []string{"a x", "b x"}, words: "-rH --copy-dest=../alt",
+			want: []string{"4008 cf..T...... a", `5008 hf..T...... b xname "a"`},
+		},
+	} {
+		for _, v := range []string{"31", "31i"} {
+			t.Run(row.name+"/"+v, func(t *testing.T) {
+				r := variantRig(t, v, row.words)
+				alt := filepath.Join(filepath.Dir(r.dst), "alt")
+				check(t, os.Mkdir(alt, 0o755))
+				plant(t, r.src, "a x", "b = a")
+				plant(t, r.dst, row.dst...)
+				plant(t, alt, row.alt...)
+				settle(t, r.dst)
+				r.run()
+				equal(t, "items", items(r.log), row.want...)
+				if !strings.HasPrefix(row.words, "-aHn") {
+					equal(t, "tree", shape(t, r.dst), shape(t, r.src)...)
+				}
+			})
+		}
 	}
 }
 
