@@ -256,7 +256,8 @@ func (o *opener) mkpath() error {
 }
 
 // options opens the directories that options name: relative ones start at the
-// destination.
+// destination. They are looked at in the order in which rsync does it, since
+// what is wrong with one may end the run.
 func (o *opener) options() error {
 	d := o.d
 	o.dir = d.dir
@@ -266,17 +267,17 @@ func (o *opener) options() error {
 	if err := o.judgeNames(); err != nil {
 		return err
 	}
+	o.openAlts()
+	if err := o.openBackups(); err != nil {
+		return err
+	}
 	if d.opt.TempDir != "" {
 		d.scratch = o.dirOf(d.opt.TempDir, apply.Options{Temp: scratchTemp, KeepModes: true})
 		if err := o.checkScratch(); err != nil {
 			return err
 		}
 	}
-	if err := o.openBackups(); err != nil {
-		return err
-	}
 	o.openPartial()
-	o.openAlts()
 	return nil
 }
 

@@ -197,3 +197,28 @@ func TestAPartialDirectoryThatCannotBeMadeIsAnError(t *testing.T) {
 		t.Errorf("outcome %v, error %v", outcome, err)
 	}
 }
+
+// TestDirectoriesAreLookedAtInRsyncsOrder wants what comes before the end of a
+// run to be told still.
+func TestDirectoriesAreLookedAtInRsyncsOrder(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
+	opt := options()
+	opt.Backup, opt.BackupDir, opt.Info[option.InfoBackup] = true, "bak", 1
+	opt.LinkDest = []string{"alt"}
+	opt.TempDir = "tmp"
+	for _, c := range []struct{ backups, want, said string }{
+		{"bak", "The temp-dir does not exist: tmp", "--link-dest arg does not exist: " + dir + "/alt\n(new) backup_dir is bak"},
+		{"file", "The backup-dir is not a directory: file", "--link-dest arg does not exist: " + dir + "/alt"},
+	} {
+		said := new(talk)
+		opt.BackupDir = c.backups
+		_, err := dest.Open(dest.Params{Opt: opt, Protocol: 32, Talk: said}, dir, dest.List{Entries: 2})
+		if err == nil || err.Error() != c.want {
+			t.Errorf("the error is %v, want %s", err, c.want)
+		}
+		if got := strings.Join(said.lines, "\n"); got != c.said {
+			t.Errorf("it said %q, want %q", got, c.said)
+		}
+	}
+}
