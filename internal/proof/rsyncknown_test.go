@@ -28,10 +28,11 @@ var knownSeeds = map[uint64]string{}
 type fault []string // each is one option or several, of which one will do
 
 var faults = []fault{
-	{"-n", "-X", "--copy-dest|--link-dest"},       // a new directory that the alternate has is an error
-	{"--backup-dir=../bak", "--inplace|--append"}, // the backup has no attributes
-	{"-S", "--append"},                            // the first file that ends in zeros ends the run
-	{"-y", withoutPerms},                          // a new file gets the mode of what it resembles
+	{"-n", "-X", "--copy-dest|--link-dest"},                   // a new directory that the alternate has is an error
+	{"--backup-dir=../bak", "--inplace|--append"},             // the backup has no attributes
+	{"-S", "--append"},                                        // the first file that ends in zeros ends the run
+	{"-y", withoutPerms},                                      // a new file gets the mode of what it resembles
+	{"--append", "-y|--compare-dest|--copy-dest|--link-dest"}, // a new file lacks what another basis has
 }
 
 // withoutPerms are the options that leave permissions alone.

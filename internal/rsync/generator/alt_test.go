@@ -47,6 +47,11 @@ func TestAlternateDirectories(t *testing.T) {
 			want: []string{"8804 >f.s....... a basis 0x0 sums 1*700/3 s2 2"}, tree: []string{"a x"},
 		},
 		{
+			name: "but not with --append, which needs a file in its place",
+			alt:  []string{"a yyy"}, words: "-a --append --link-dest=../alt",
+			want: []string{"a000 >f+++++++++ a"}, tree: []string{"a x"},
+		},
+		{
 			name: "of several the best counts",
 			alt:  []string{"a x"}, words: "-a --link-dest=../none --link-dest=../other --link-dest=../alt",
 			tree: []string{"a x"},
@@ -119,6 +124,7 @@ func TestFuzzyPicksTheNearest(t *testing.T) {
 		{"no empty file", []string{"file-12.c "}, nil, "-y", ""},
 		{"nothing too far", []string{"abcdefghijklmnopqrstuvwxyz0123456789 yy"}, nil, "-y", ""},
 		{"no name that is listed as something else", []string{"file-12.c yy", "file-13.d yy"}, nil, "-y", `basis 0x83 xname "file-13.d"`},
+		{"none to append to", []string{"file-12.c yy"}, nil, "-y --append", ""},
 		{"not elsewhere with one -y", nil, []string{"file-12.c yy"}, "-y --compare-dest=../alt", ""},
 		{"in alternate directories with two", nil, []string{"file-12.c yy"}, "-yy --compare-dest=../alt", `basis 0x84 xname "file-12.c"`},
 	} {

@@ -32,6 +32,7 @@ func (g *run) file(l *list, f *flist.File, have *dest.Found, statErr error, a at
 		}
 		exists = false
 	}
+	appends := g.opt.Append > 0 && !a.redo
 	b := basis{kind: wire.BasisFile, none: true}
 	if exists {
 		b = basis{kind: wire.BasisFile, found: have, size: have.Size}
@@ -39,6 +40,9 @@ func (g *run) file(l *list, f *flist.File, have *dest.Found, statErr error, a at
 	if g.d.Alts() > 0 && (!exists || len(g.opt.CopyDest) == 0) && !device {
 		if g.alternate(l, f, have, exists, a, &b) {
 			return true
+		}
+		if appends && b.kind != wire.BasisFile { // nothing stands that could be appended to
+			b = basis{kind: wire.BasisFile, none: true}
 		}
 	}
 	var partial dest.Found
@@ -51,7 +55,7 @@ func (g *run) file(l *list, f *flist.File, have *dest.Found, statErr error, a at
 	case partial.Exists() && b.none:
 		b = basis{kind: wire.BasisPartial, size: partial.Size}
 		return g.request(l, f, have, b, a)
-	case b.none && g.opt.Fuzzy > 0 && g.p.Protocol >= 29 && statErr == nil:
+	case b.none && g.opt.Fuzzy > 0 && g.p.Protocol >= 29 && statErr == nil && !appends:
 		g.fuzzyBasis(l, f, &b)
 	}
 	if b.none {
@@ -71,7 +75,7 @@ func (g *run) file(l *list, f *flist.File, have *dest.Found, statErr error, a at
 		g.keep(l, f, have)
 		return true
 	}
-	if g.opt.Append > 0 && !a.redo && b.size >= f.Meta.Size {
+	if appends && b.size >= f.Meta.Size {
 		return true
 	}
 	if partial.Exists() {
