@@ -8,10 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // Times within which a client has to come to the point.
@@ -27,11 +23,11 @@ const (
 //	/healthz  200 if every mirror is healthy, else 503 and what is wrong
 //	/readyz   200 once every target has had its first pass, else 503 and who has not
 func Handler(status func() Status) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(NewCollector(status), collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 8}))
+	mux.Handle("GET /metrics", metricsHandler(func(e *exposition) {
+		now := status()
+		now.write(e)
+	}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, status(), func(m *Mirror) string { return m.Trouble() })
 	})
@@ -106,6 +102,3 @@ func (s *Server) Close() error {
 	<-s.done
 	return s.err
 }
-
-// valid is a label's value: one that is not UTF-8 is not allowed.
-func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

@@ -1,10 +1,6 @@
 package report
 
-import (
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "time"
 
 // Metric is one documented metric. Value gets the snapshot and, where the
 // metric has such labels, the mirror and the target; those it has no use for
@@ -25,9 +21,9 @@ var (
 // lockstep_info is besides it: its labels are its contents.
 var Metrics = []Metric{
 	{"lockstep_start_time_seconds", "When the process started, unix time.", false, nil,
-		func(s *Status, _ *Mirror, _ *Target) float64 { return unix(s.Started) }},
+		func(s *Status, _ *Mirror, _ *Target) float64 { return unixTime(s.Started) }},
 	{"lockstep_config_loaded_time_seconds", "When the configuration was last applied, unix time.", false, nil,
-		func(s *Status, _ *Mirror, _ *Target) float64 { return unix(s.Loaded) }},
+		func(s *Status, _ *Mirror, _ *Target) float64 { return unixTime(s.Loaded) }},
 
 	{"lockstep_mirror_up", "1 if the mirror runs.", false, perMirror,
 		func(_ *Status, m *Mirror, _ *Target) float64 { return truth(m.State == Running) }},
@@ -42,7 +38,7 @@ var Metrics = []Metric{
 			if m.Verified == nil {
 				return 0
 			}
-			return unix(*m.Verified)
+			return unixTime(*m.Verified)
 		}},
 	{"lockstep_mirror_differences", "Paths that it found to differ and did not mend.", false, perMirror,
 		func(_ *Status, m *Mirror, _ *Target) float64 { return float64(m.Differences) }},
@@ -85,7 +81,7 @@ var Metrics = []Metric{
 		func(_ *Status, _ *Mirror, t *Target) float64 { return float64(t.Wire) }},
 }
 
-func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+func unixTime(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func truth(b bool) float64 {
 	if b {
@@ -94,54 +90,25 @@ func truth(b bool) float64 {
 	return 0
 }
 
-// collector makes metrics of a snapshot taken at each scrape.
-type collector struct {
-	status func() Status
-	descs  []*prometheus.Desc // of Metrics, in order
-	info   *prometheus.Desc
-}
-
-// NewCollector makes the metrics of what status says.
-func NewCollector(status func() Status) prometheus.Collector {
-	c := &collector{status: status, info: prometheus.NewDesc("lockstep_info", "1; the version is a label.", []string{"version"}, nil)}
-	for _, m := range Metrics {
-		c.descs = append(c.descs, prometheus.NewDesc(m.Name, m.Help, m.Labels, nil))
-	}
-	return c
-}
-
-// Describe lists the metrics.
-func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	out <- c.info
-	for _, d := range c.descs {
-		out <- d
-	}
-}
-
-// Collect takes a snapshot.
-func (c *collector) Collect(out chan<- prometheus.Metric) {
-	s := c.status()
-	out <- prometheus.MustNewConstMetric(c.info, prometheus.GaugeValue, 1, valid(s.Version))
-	for i, d := range Metrics {
-		kind := prometheus.GaugeValue
-		if d.Counter {
-			kind = prometheus.CounterValue
-		}
-		give := func(m *Mirror, t *Target, labels ...string) {
-			out <- prometheus.MustNewConstMetric(c.descs[i], kind, d.value(&s, m, t), labels...)
-		}
+// write adds the metrics of a status.
+func (s *Status) write(e *exposition) {
+	e.head("lockstep_info", "1; the version is a label.", false)
+	e.value("lockstep_info", 1, "version", s.Version)
+	for _, d := range Metrics {
+		e.head(d.Name, d.Help, d.Counter)
 		if d.Labels == nil {
-			give(nil, nil)
+			e.value(d.Name, d.value(s, nil, nil))
 			continue
 		}
 		for j := range s.Mirrors {
 			m := &s.Mirrors[j]
 			if len(d.Labels) == 1 {
-				give(m, nil, valid(m.Name))
+				e.value(d.Name, d.value(s, m, nil), d.Labels[0], m.Name)
 				continue
 			}
 			for k := range m.Targets {
-				give(m, &m.Targets[k], valid(m.Name), valid(m.Targets[k].Target))
+				t := &m.Targets[k]
+				e.value(d.Name, d.value(s, m, t), d.Labels[0], m.Name, d.Labels[1], t.Target)
 			}
 		}
 	}

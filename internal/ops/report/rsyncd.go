@@ -1,11 +1,9 @@
 package report
 
 import (
+	"maps"
 	"net/http"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"slices"
 
 	"lockstep/internal/rsync/daemon"
 )
@@ -29,7 +27,7 @@ func ofModule(get func(daemon.ModuleCounts) float64) func(*daemon.Counts, string
 // made from.
 var DaemonMetrics = []DaemonMetric{
 	{"lockstep_rsyncd_start_time_seconds", "When the daemon started, unix time.", false, "",
-		func(c *daemon.Counts, _ string) float64 { return unix(c.Started) }},
+		func(c *daemon.Counts, _ string) float64 { return unixTime(c.Started) }},
 	{"lockstep_rsyncd_connections_total", "Connections accepted.", true, "",
 		func(c *daemon.Counts, _ string) float64 { return float64(c.Connections) }},
 	{"lockstep_rsyncd_waiting_connections", "Connections of clients that have not logged in.", false, "",
@@ -52,65 +50,32 @@ var DaemonMetrics = []DaemonMetric{
 		ofModule(func(m daemon.ModuleCounts) float64 { return float64(m.Received) })},
 }
 
-// daemonCollector makes metrics of counts taken at each scrape.
-type daemonCollector struct {
-	counts func() daemon.Counts
-	descs  []*prometheus.Desc // of DaemonMetrics, in order
-}
-
-// NewDaemonCollector makes the metrics of what counts says.
-func NewDaemonCollector(counts func() daemon.Counts) prometheus.Collector {
-	c := &daemonCollector{counts: counts}
+// writeDaemon adds the metrics of counts.
+func writeDaemon(e *exposition, counts *daemon.Counts) {
 	for _, m := range DaemonMetrics {
-		var labels []string
-		if m.Label != "" {
-			labels = []string{m.Label}
-		}
-		c.descs = append(c.descs, prometheus.NewDesc(m.Name, m.Help, labels, nil))
-	}
-	return c
-}
-
-// Describe lists the metrics.
-func (c *daemonCollector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range c.descs {
-		out <- d
-	}
-}
-
-// Collect takes the counts.
-func (c *daemonCollector) Collect(out chan<- prometheus.Metric) {
-	counts := c.counts()
-	for i, m := range DaemonMetrics {
-		kind := prometheus.GaugeValue
-		if m.Counter {
-			kind = prometheus.CounterValue
-		}
-		give := func(label string, labels ...string) {
-			out <- prometheus.MustNewConstMetric(c.descs[i], kind, m.value(&counts, label), labels...)
-		}
+		e.head(m.Name, m.Help, m.Counter)
 		switch m.Label {
 		case "module":
-			for name := range counts.Modules {
-				give(name, valid(name))
+			for _, name := range slices.Sorted(maps.Keys(counts.Modules)) {
+				e.value(m.Name, m.value(counts, name), m.Label, name)
 			}
 		case "reason":
 			for _, r := range daemon.Reasons {
-				give(r.Name, r.Name)
+				e.value(m.Name, m.value(counts, r.Name), m.Label, r.Name)
 			}
 		default:
-			give("")
+			e.value(m.Name, m.value(counts, ""))
 		}
 	}
 }
 
 // DaemonHandler serves /metrics of an rsync daemon.
 func DaemonHandler(counts func() daemon.Counts) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(NewDaemonCollector(counts), collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 8}))
+	mux.Handle("GET /metrics", metricsHandler(func(e *exposition) {
+		now := counts()
+		writeDaemon(e, &now)
+	}))
 	return mux
 }
 
