@@ -215,6 +215,18 @@ func (w *madeWorld) clearWay() {
 	})
 }
 
+// uniqueAlts leaves out of the alternate directory what has the last name of a
+// file with several names.
+func (w *madeWorld) uniqueAlts() {
+	shared := map[string]bool{}
+	for _, o := range w.source {
+		if o.kind == 'h' {
+			shared[path.Base(o.name)], shared[path.Base(o.what)] = true, true
+		}
+	}
+	w.alt = slices.DeleteFunc(w.alt, func(o thing) bool { return o.kind != 'd' && shared[path.Base(o.name)] })
+}
+
 // older makes up what the tree may have been before.
 func (g *maker) older(source []thing) []thing {
 	var all []thing

@@ -250,6 +250,9 @@ func makeUp(seed uint64) randomCase {
 	if c.has("--no-super") {
 		world.plainDirs("acl=") // it closes them to their owner
 	}
+	if c.has("-H") && c.has("--compare-dest") {
+		world.uniqueAlts()
+	}
 	if c.has("-X") && c.has(withoutPerms) {
 		world.plainDirs("user.")
 	}

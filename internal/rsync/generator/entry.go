@@ -164,9 +164,9 @@ func (g *run) decided(l *list, f *flist.File, have *dest.Found, statErr error, a
 	}
 	switch kind := f.Meta.Kind; {
 	case kind == tree.Symlink && g.opt.Links:
-		return g.symlink(l, f, have, statErr)
+		return g.symlink(l, f, have, statErr, a)
 	case kind.IsDevice() && g.opt.Devices && g.d.Super() && !g.opt.DropD, kind.IsSpecial() && g.opt.Specials && !g.opt.DropD:
-		return g.node(l, f, have, statErr)
+		return g.node(l, f, have, statErr, a)
 	case kind != tree.File:
 		if g.info(option.InfoNonreg) > 0 {
 			g.text(wire.CodeInfo, "skipping non-regular file \""+printed(f.Path)+"\"")

@@ -76,7 +76,7 @@ func (g *run) file(l *list, f *flist.File, have *dest.Found, statErr error, a at
 		return true
 	}
 	if appends && b.size >= f.Meta.Size {
-		return true
+		return false
 	}
 	if partial.Exists() {
 		b = basis{kind: wire.BasisPartial, found: b.found, size: partial.Size}
@@ -135,7 +135,7 @@ func (g *run) alternate(l *list, f *flist.File, have *dest.Found, exists bool, a
 		return false
 	}
 	if m.Level == dest.SameAll && len(g.opt.CopyDest) == 0 {
-		if g.same(l, f, have, m) {
+		if g.same(l, f, have, m, a) {
 			return true
 		}
 		m.Level = dest.SameContent // the link was refused
@@ -165,7 +165,7 @@ func (g *run) alternate(l *list, f *flist.File, have *dest.Found, exists bool, a
 
 // same takes what is in an alternate directory for f: as it is (--compare-dest)
 // or by a link (--link-dest). It returns false if the link cannot be made.
-func (g *run) same(l *list, f *flist.File, have *dest.Found, m dest.Match) bool {
+func (g *run) same(l *list, f *flist.File, have *dest.Found, m dest.Match, a attempt) bool {
 	if len(g.opt.LinkDest) > 0 {
 		g.changed()
 		if !g.did(g.d.LinkAlt(f, m.Alt, have)) {
@@ -192,8 +192,11 @@ func (g *run) same(l *list, f *flist.File, have *dest.Found, m dest.Match) bool 
 	g.upToDate(f, false)
 	g.report(f, f.Index, &m.Found, wire.ItemMatchedAlt, nil)
 	g.succeedFile(f)
-	// Nothing is here that other names could be linked to.
-	g.leaveSet(l, f)
+	// Nothing is here that other names could be linked to. If one of them is
+	// transferred, this one becomes a link as well.
+	if !g.putsOff(l, f, a) {
+		g.leaveSet(l, f)
+	}
 	return true
 }
 

@@ -12,19 +12,19 @@ import (
 
 // symlink makes f a symlink: step 10 of 4.1. It returns false if f was left
 // out.
-func (g *run) symlink(l *list, f *flist.File, have *dest.Found, statErr error) bool {
+func (g *run) symlink(l *list, f *flist.File, have *dest.Found, statErr error, a attempt) bool {
 	if g.opt.SafeLinks && g.d.Unsafe(f) {
 		if g.info(option.InfoName) > 0 {
 			g.text(wire.CodeInfo, fmt.Sprintf("ignoring unsafe symlink \"%s\" -> \"%s\"", g.name(f), f.Extra().Target))
 		}
 		return false
 	}
-	return g.make(l, f, have, statErr, g.d.Symlink)
+	return g.make(l, f, have, statErr, a, g.d.Symlink)
 }
 
 // node makes f a device or a special file: step 11 of 4.1.
-func (g *run) node(l *list, f *flist.File, have *dest.Found, statErr error) bool {
-	return g.make(l, f, have, statErr, g.d.Mknod)
+func (g *run) node(l *list, f *flist.File, have *dest.Found, statErr error, a attempt) bool {
+	return g.make(l, f, have, statErr, a, g.d.Mknod)
 }
 
 // kindName is what a node is called where something must make way for it.
@@ -39,7 +39,7 @@ func kindName(f *flist.File) string {
 }
 
 // make makes what has no content, unless it is there already.
-func (g *run) make(l *list, f *flist.File, have *dest.Found, statErr error, create func(*flist.File, *dest.Found) error) bool {
+func (g *run) make(l *list, f *flist.File, have *dest.Found, statErr error, a attempt, create func(*flist.File, *dest.Found) error) bool {
 	if statErr != nil {
 		have = &dest.Found{} // making it tells what is wrong
 	}
@@ -50,7 +50,7 @@ func (g *run) make(l *list, f *flist.File, have *dest.Found, statErr error, crea
 	base, flags := *have, wire.ItemLocalChange|wire.ItemChange
 	if !have.Exists() && g.d.Alts() > 0 {
 		m := g.d.BestAlt(f)
-		if m.Level == dest.SameAll && len(g.opt.CopyDest) == 0 && g.same(l, f, have, m) {
+		if m.Level == dest.SameAll && len(g.opt.CopyDest) == 0 && g.same(l, f, have, m, a) {
 			return true
 		}
 		if m.Level > dest.NoMatch {
