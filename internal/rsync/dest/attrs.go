@@ -299,7 +299,7 @@ func (s *setter) here() ([]walk.Xattr, error) {
 
 func (s *setter) times() bool {
 	var mtime, atime *tree.Time
-	kind, listed := s.f.Meta.Kind, s.f.Meta.Mtime()
+	kind, listed := s.have.Kind, s.f.Meta.Mtime() // a new symlink is a file so far with --fake-super
 	differs := !s.d.SameTime(listed, s.have.Mtime)
 	if s.exact {
 		differs = listed != s.have.Mtime
