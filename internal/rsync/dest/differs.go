@@ -88,11 +88,8 @@ func (d *Dest) permDiffers(f *flist.File, want tree.Meta, have *Found) bool {
 		return false
 	}
 	perm := f.Meta.Perm
-	if f.Meta.Kind != tree.File {
-		perm = want.Perm
-	}
-	if have.root != nil { // in an alternate directory: what f is to have is another matter
-		perm = d.wantPerm(f, &Found{})
+	if f.Meta.Kind != tree.File || have.root != nil {
+		perm = d.Perm(f, have)
 	}
 	return !sameExec(perm, have.Perm)
 }

@@ -35,6 +35,15 @@ func (d *Dest) Want(f *flist.File, have *Found) tree.Meta {
 	return want
 }
 
+// Perm is the permissions that f is to have where have is now. What is in an
+// alternate directory counts as nothing.
+func (d *Dest) Perm(f *flist.File, have *Found) uint16 {
+	if have.root != nil {
+		have = &Found{}
+	}
+	return d.wantPerm(f, have)
+}
+
 // wantPerm is the permissions that f is to have. Where a directory is in the
 // way of something else, or the reverse, that is removed first and does not
 // count; anything else that is replaced hands its permissions on.
@@ -55,7 +64,7 @@ func (d *Dest) FinalPerm(f *flist.File, how Writing) uint16 {
 	if d.opt.Perms {
 		return f.Meta.Perm
 	}
-	how.Basis = d.meant(f, how.Basis)
+	how.Basis = d.meant(f, how)
 	like := d.basisFound(f, how)
 	return d.wantPerm(f, &like)
 }

@@ -23,7 +23,7 @@ func (g *run) report(f *flist.File, ndx int32, have *dest.Found, flags wire.Item
 		return
 	}
 	if g.p.Protocol < 29 {
-		g.reportHere(f, flags, xname)
+		g.reportHere(f, have, flags, xname)
 		return
 	}
 	name := ""
@@ -56,7 +56,7 @@ func (g *run) header(f *flist.File, ndx int32, have *dest.Found, flags wire.Item
 // reportHere says what happened to an entry where there are no reports on the
 // wire: below protocol 29. A client that itemises shows it as always, any other
 // end tells in text what was made.
-func (g *run) reportHere(f *flist.File, flags wire.Item, xname *string) {
+func (g *run) reportHere(f *flist.File, have *dest.Found, flags wire.Item, xname *string) {
 	if g.p.Batch != nil && g.opt.Itemize > 0 {
 		return // a batch file itemises transfers alone
 	}
@@ -65,6 +65,7 @@ func (g *run) reportHere(f *flist.File, flags wire.Item, xname *string) {
 			flags |= wire.ItemTimeFail
 		}
 		e := &output.Event{Flags: flags, Path: f.Path, Meta: f.Full(), Target: g.d.Target(f), NoGroup: !g.d.KeepsGroup(f.Meta.GID)}
+		e.Meta.Perm = g.d.Perm(f, have)
 		if xname != nil {
 			e.Flags |= wire.ItemXnameFollows
 			e.Leader, e.HasXname = *xname, true
