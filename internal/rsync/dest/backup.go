@@ -175,7 +175,7 @@ func (d *Dest) backupParents(p tree.Path) error {
 			return err
 		}
 		return d.root.At(p, func(original apply.Place) error {
-			d.likeOriginal(original.Object(), o, false)
+			d.likeOriginal(original.Object(), o, d.keepsTime(tree.Dir))
 			return nil
 		})
 	})

@@ -21,8 +21,8 @@ func sortByIndex(files []*flist.File) {
 // Basis opens what the blocks of a transfer belong to (rsync-transfer 1.3). An
 // *Error says that the peer may not ask for it; any other that there is no
 // such regular file. Trouble is not told.
-func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error) {
-	b = d.meant(f, b)
+func (d *Dest) Basis(f *flist.File, how Writing) (*os.File, error) {
+	b := d.meant(f, how)
 	p := d.Path(f)
 	alt, fuzzy, inAlt := isAlt(b)
 	switch {
@@ -33,7 +33,7 @@ func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error
 	case d.root == nil:
 		return nil, syscall.ENOENT
 	case b >= wire.BasisFuzzy:
-		name := harmless(xname)
+		name := harmless(how.Xname)
 		if name == "" {
 			return nil, syscall.ENOENT
 		}
@@ -64,11 +64,14 @@ func (d *Dest) Basis(f *flist.File, b wire.Basis, xname string) (*os.File, error
 const itemsFrom = 29
 
 // meant is the basis that a request means: below itemsFrom it can't say so, and
-// it is the partial file if there is one, else the file itself, else that in the
-// alternate directory.
-func (d *Dest) meant(f *flist.File, b wire.Basis) wire.Basis {
-	if d.p.Protocol >= itemsFrom || b != wire.BasisFile {
-		return b
+// it is the backup of a file that is updated in place, else the partial file if
+// there is one, else the file itself, else that in the alternate directory.
+func (d *Dest) meant(f *flist.File, how Writing) wire.Basis {
+	if d.p.Protocol >= itemsFrom || how.Basis != wire.BasisFile {
+		return how.Basis
+	}
+	if d.inPlace() && d.opt.Backup && !how.Redo {
+		return wire.BasisBackup
 	}
 	if d.holding != "" {
 		if part, err := d.StatPartial(f); err == nil && part.Exists() {
@@ -80,7 +83,7 @@ func (d *Dest) meant(f *flist.File, b wire.Basis) wire.Basis {
 			return wire.Basis(0)
 		}
 	}
-	return b
+	return how.Basis
 }
 
 // basisFound is what the basis of a transfer is.

@@ -59,7 +59,7 @@ type Output struct {
 
 // Create opens the output of a transfer (rsync-transfer 4.5). Trouble was told.
 func (d *Dest) Create(f *flist.File, how Writing) (*Output, error) {
-	how.Basis = d.meant(f, how.Basis)
+	how.Basis = d.meant(f, how)
 	p := d.Path(f)
 	have, err := d.look(p, false)
 	switch {
@@ -70,6 +70,9 @@ func (d *Dest) Create(f *flist.File, how Writing) (*Output, error) {
 		return nil, syscall.EISDIR
 	case d.root == nil:
 		return nil, syscall.ENOENT
+	}
+	if how.Basis == wire.BasisBackup {
+		_, _, _ = d.backupPlace(p) // rsync looks for it though the file may be new, which makes its directory
 	}
 	o := newOutput()
 	*o = Output{d: d, f: f, how: how, path: p, have: have, like: have, end: -1, holes: d.opt.Sparse}
@@ -327,7 +330,8 @@ func pwrite(fd int, p []byte, at int64) error {
 }
 
 // complete writes what is left, and cuts the file where the data ends. One that
-// was written in place keeps its end if the data broke off.
+// was written in place keeps its end if the data broke off; else it is cut even
+// if it has that length, so that its time changes though all of it matched.
 func (o *Output) complete(v Verdict) error {
 	if err := o.flush(); err != nil || v == Broken && o.staged == nil {
 		return err
@@ -339,7 +343,7 @@ func (o *Output) complete(v Verdict) error {
 	if err := unix.Fstat(o.fd, &st); err != nil {
 		return err
 	}
-	if st.Mode&unix.S_IFMT == unix.S_IFREG && (st.Size != o.pos || o.allocated) {
+	if st.Mode&unix.S_IFMT == unix.S_IFREG && (o.staged == nil || st.Size != o.pos || o.allocated) {
 		return unix.Ftruncate(o.fd, o.pos)
 	}
 	return nil

@@ -186,7 +186,7 @@ func TestPartialFilesAreCompletedWhereTheyAre(t *testing.T) {
 	if err != nil || found.Size != 5 {
 		t.Fatalf("the partial file is %+v, %v", found, err)
 	}
-	b, err := g.d.Basis(g.f, wire.BasisPartial, "")
+	b, err := g.d.Basis(g.f, dest.Writing{Basis: wire.BasisPartial})
 	must(t, err)
 	must(t, b.Close())
 	o, err := g.d.Create(g.f, dest.Writing{Basis: wire.BasisPartial, Partial: true})
@@ -381,7 +381,7 @@ func TestBasis(t *testing.T) {
 		{"the highest", 0xff, "like", "!"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			f, err := g.d.Basis(g.f, c.basis, c.xname)
+			f, err := g.d.Basis(g.f, dest.Writing{Basis: c.basis, Xname: c.xname})
 			got := ""
 			if fatal := new(dest.Error); errors.As(err, &fatal) {
 				got = "!"
@@ -401,7 +401,7 @@ func TestBasis(t *testing.T) {
 		})
 	}
 	plain := newTarget(t, nil)
-	if _, err := plain.d.Basis(plain.f, wire.BasisFuzzy, "x"); !errors.As(err, new(*dest.Error)) {
+	if _, err := plain.d.Basis(plain.f, dest.Writing{Basis: wire.BasisFuzzy, Xname: "x"}); !errors.As(err, new(*dest.Error)) {
 		t.Errorf("a fuzzy basis without --fuzzy: %v", err)
 	}
 }

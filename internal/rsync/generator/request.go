@@ -59,7 +59,7 @@ func (g *run) openBasis(f *flist.File, have *dest.Found, b *basis, a attempt) (c
 	if g.whole || g.opt.Append > 0 && !a.redo || b.size == 0 {
 		return nil, true
 	}
-	content, err := g.d.Basis(f, b.kind, b.name)
+	content, err := g.d.Basis(f, dest.Writing{Basis: b.kind, Xname: b.name, Redo: a.redo})
 	if err != nil {
 		if !errors.Is(err, fs.ErrNotExist) {
 			g.d.Tell("failed to open "+g.d.FullName(g.d.Path(f))+", continuing", err)

@@ -145,7 +145,7 @@ func (b *build) fail(err error) {
 func (b *build) open() (bool, error) {
 	j := b.job
 	if j.head.Count > 0 || j.skip > 0 {
-		f, err := b.m.dest.Basis(j.file, j.basis, j.xname)
+		f, err := b.m.dest.Basis(j.file, b.m.writing(j))
 		if isFatal(err) {
 			return false, err
 		}

@@ -35,7 +35,7 @@ func (m *run) transfer(e *echo) error {
 		return m.pretend(e)
 	}
 	v := m.event(e)
-	v.Meta.Perm = m.dest.FinalPerm(e.file, dest.Writing{Basis: e.basis, Xname: e.xname})
+	v.Meta.Perm = m.dest.FinalPerm(e.file, dest.Writing{Basis: e.basis, Xname: e.xname, Redo: e.redo})
 	m.talk.Item(v, true)
 	if opt.OnlyWriteBatch != "" {
 		err = m.discard()
@@ -123,7 +123,7 @@ func (m *run) receive(e *echo) error {
 	g := &gather{m: m, job: j, chunk: newChunk(e.file.Meta.Size - j.skip)}
 	if m.tokens.Sees() && head.Count > 0 {
 		// The worker may be far behind: its own handle is for its own time.
-		if f, err := m.dest.Basis(e.file, e.basis, e.xname); err == nil && f != nil {
+		if f, err := m.dest.Basis(e.file, m.writing(j)); err == nil && f != nil {
 			defer f.Close()
 			g.seen = newSeer(m.tokens, head, f)
 		}
