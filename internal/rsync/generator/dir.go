@@ -106,7 +106,7 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 	if (changed || g.dirs[f]&absent != 0) && !matched && g.tellsNames() {
 		g.text(wire.CodeInfo, g.name(f)+"/")
 	}
-	if g.narrow(f) {
+	if g.narrow(f) || g.opt.BackupDir != "" { // which may be made in any of them
 		g.spoil(f)
 	}
 	g.sweepDir(l, f, have)

@@ -243,11 +243,11 @@ func TestBytesOfTheSpecification(t *testing.T) {
 		}
 		r.words = append(r.words, "--size-only")
 		got := r.bytes(t)
-		want := "00" + // nothing to do in the first list
-			"07 0060" + // item report: index 6, IS_NEW|LOCAL_CHANGE, directory c
-			"00" + // all of its list
+		want := "07 0060" + // item report: index 6, IS_NEW|LOCAL_CHANGE, directory c
+			"00" + // the first list, once an entry of the next one was gone through
 			"03 0060" + // c/d: index 9
 			"01 00a0" + strings.Repeat("00", 16) + // c/d/f: TRANSFER|IS_NEW, an empty sum head
+			"00" + // the list of c
 			"01 0060" + // c/g
 			"01 00a0" + strings.Repeat("00", 16) +
 			"0000" + // the lists of c/d and c/g

@@ -46,6 +46,7 @@ type run struct {
 
 	open     []*list // not finished, oldest first
 	upcoming []*list // those of them that were not gone through
+	current  *list   // the last one of which an entry was gone through
 	taken    int     // lists taken so far
 	complete bool    // all of them
 	steps    int     // entries that were gone through
@@ -243,26 +244,33 @@ func (g *run) pass(l *list) error {
 				return err
 			}
 		}
-		if f.Dup {
-			continue
-		}
-		if g.opt.ListOnly > 0 {
-			if !g.inc || f.Meta.Kind != tree.Dir {
-				g.show(f)
-			}
-			continue
-		}
-		if err := g.entry(l, f, i); err != nil {
+		if err := g.step(l, f, i); err != nil {
 			return err
+		}
+		if g.current != l {
+			g.current = l
+			g.settle()
 		}
 	}
 	g.scout.leave(l)
-	l.passed = true
+	g.current, l.passed = l, true
 	if g.p.Batch != nil {
 		g.p.Batch.Passed(l.Number)
 	}
 	g.work()
 	g.settle()
+	return nil
+}
+
+// step is the turn of l.Order[i].
+func (g *run) step(l *list, f *flist.File, i int) error {
+	switch {
+	case f.Dup, g.opt.ListOnly > 0 && g.inc && f.Meta.Kind == tree.Dir:
+	case g.opt.ListOnly > 0:
+		g.show(f)
+	default:
+		return g.entry(l, f, i)
+	}
 	return nil
 }
 
@@ -335,12 +343,13 @@ func (g *run) wait(lists bool) error {
 }
 
 // settle tells the sender about the lists that are finished, oldest first. The
-// one that main went through last is kept until it has a successor, or until it
-// is known to be the last.
+// one that main is busy with is kept until the first entry of its successor was
+// gone through, or until it is known to be the last: what that entry spoils in
+// the directory of the list before is still put right, as in rsync.
 func (g *run) settle() {
 	for g.inc && len(g.open) > 0 {
 		l := g.open[0]
-		if !l.passed || l.busy > 0 || len(g.open) == 1 && !g.complete {
+		if !l.passed || l.busy > 0 || l == g.current && !(g.complete && len(g.upcoming) == 0) {
 			return
 		}
 		g.open = g.open[1:]
