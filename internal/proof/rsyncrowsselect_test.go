@@ -73,6 +73,7 @@ var filterRows = []row{
 	{name: "merge file of excludes", world: selected + "plain \"*.o\\n*.c\\n\"\n", args: "-ai -f '.- $W/plain'"},
 	{name: "dir merge", world: selected, args: "-aiF"},
 	{name: "dir merge with delete", world: selected, args: "-aiF --delete"},
+	{name: "dir merge above what is listed", world: "src/d/\ndst/d/old.o 5\ndst/.rsync-filter \"- *.o\\n\"\n", args: "-ri --delete -f ': .rsync-filter'", from: "src/d", least: 29},
 	{name: "dir merge that hides itself", world: selected, args: "-aiFF --delete"},
 	{name: "dir merge without inheritance", world: selected, args: "-ai -f 'dir-merge,n .rsync-filter'"},
 	{name: "dir merge of words", world: "src/.w \"a.o b.c\"\nsrc/a.o 1\nsrc/b.c 2\nsrc/c 3\nsrc/d/a.o 4\n", args: "-ai -f ':w- .w'"},

@@ -269,12 +269,14 @@ func (e *end) generatorParams(d *dest.Dest) generator.Params {
 	return p
 }
 
-// destScope is the rules with the merge files of the destination.
+// destScope is the rules with the merge files of the destination, where those of
+// its top count only if that is listed itself.
 func (e *end) destScope(d *dest.Dest) *filter.Scope {
 	if e.rules == nil {
 		return nil
 	}
-	place := filter.Place{DeleteExcluded: e.opt.DeleteExcluded}
+	top := firstOf(e.lists.Oldest())
+	place := filter.Place{DeleteExcluded: e.opt.DeleteExcluded, Unlisted: top == nil || !top.Path.IsRoot()}
 	if root := d.Root(); root != nil {
 		place.Read = mergeReader(root.Reader())
 	}
