@@ -98,7 +98,11 @@ func (c *Command) show(set *option.Set) int {
 	if set.Show != option.ShowUsage {
 		return 0
 	}
-	fmt.Fprintln(c.Err, output.ExitLine(exitSyntax, where, roleOf(set)))
+	role := roleOf(set)
+	if roleOf(set) == "client" && !set.Sender && len(set.Args) == 0 && len(c.Words) > 0 {
+		role = "Receiver" // all options were good
+	}
+	fmt.Fprintln(c.Err, output.ExitLine(exitSyntax, where, role))
 	return exitSyntax
 }
 
@@ -219,8 +223,13 @@ func (c *Command) openLog(set *option.Set) (*output.Log, io.Closer) {
 	operator := walk.Operator{Insecure: set.InsecureLinks, Confine: set.ConfineRoot}
 	file, err := operator.Open(set.LogFile, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_APPEND, 0o666)
 	if err != nil {
-		fmt.Fprintf(c.Err, "rsync: [%s] failed to open log-file %s: %s\nIgnoring \"log file\" setting.\n", roleOf(set),
+		fmt.Fprintf(c.Err, "rsync: [%s] failed to open log-file %s: %s\n", roleOf(set),
 			output.Escape(nil, set.LogFile, charset(c.Getenv)), output.Strerror(err))
+		to := c.Out
+		if set.Server { // where that is the connection
+			to = c.Err
+		}
+		fmt.Fprintln(to, `Ignoring "log file" setting.`)
 		return nil, nil
 	}
 	return output.NewLog(file, os.Getpid(), nil), file

@@ -93,7 +93,7 @@ func (o *opener) openAlts() {
 			full = d.shown(name)
 		}
 		switch {
-		case dir.err == nil:
+		case dir.err == nil || name == "": // the latter is like the destination
 		case errors.As(dir.err, new(walk.UntrustedLink)):
 			d.refusal(dir.err)
 		case errnoOf(dir.err) == syscall.ENOTDIR:

@@ -14,6 +14,8 @@ func (st *state) batch() error {
 		return usage("the batch-file name must be %d characters or less.", maxBatchName)
 	case st.ReadBatch != "" && st.filesFrom:
 		return usage("--read-batch cannot be used with --files-from")
+	case st.ReadBatch != "" && (st.RemoveSourceFiles || st.RemoveSentFiles):
+		return usage("--read-batch cannot be used with --remove-%s-files", map[bool]string{true: "source", false: "sent"}[st.RemoveSourceFiles])
 	}
 	if st.DryRun {
 		st.WriteBatch, st.OnlyWriteBatch = "", ""
@@ -133,6 +135,18 @@ const (
 	choiceNone = "none"
 	choiceAuto = "auto"
 )
+
+// checksumOfNothing refuses to compare by a checksum that there is not.
+func (st *state) checksumOfNothing() error {
+	transfer, list, two := strings.Cut(st.ChecksumChoice, ",")
+	if !two {
+		list = transfer
+	}
+	if st.Checksum && strings.EqualFold(list, choiceNone) {
+		return &Error{Code: codeSelect, Text: "Invalid checksum-choice for --checksum: none (0)", Role: "sender"}
+	}
+	return nil
+}
 
 func (st *state) unchecked() error {
 	transfer, _, _ := strings.Cut(st.ChecksumChoice, ",")

@@ -27,6 +27,9 @@ func (k wordKind) read(list string, into *levels, server bool) (help bool, err e
 			continue
 		}
 		name := strings.TrimRight(item, "0123456789")
+		if name == "" {
+			name = item
+		}
 		level := uint8(1)
 		if digits := item[len(name):]; digits != "" {
 			level = uint8(min(leading(digits), maxLevel))

@@ -194,10 +194,10 @@ func (s *Set) listOne() {
 func (s *Set) batchOperands() (*Operands, error) {
 	ops := &Operands{}
 	if len(s.Args) == 0 {
-		s.listOne()
+		s.Show = ShowUsage
 		return ops, nil
 	}
-	ops.Dest, ops.HasDest = s.Args[0], true
+	ops.Dest, ops.HasDest = s.Args[len(s.Args)-1], true
 	if ParseOperand(ops.Dest).Kind != Local {
 		return nil, operandError(false, "remote destination is not allowed with --read-batch")
 	}
@@ -268,8 +268,10 @@ func (ops *Operands) pull(s *Set) error {
 func (ops *Operands) connection(s *Set) error {
 	daemon := ops.Remote.Kind == Daemon
 	switch {
-	case s.PasswordFile != "" && !daemon:
+	case (s.PasswordFile != "" || s.said.blank["password-file"]) && !daemon:
 		return operandError(!ops.Pull, "The --password-file option may only be used when accessing an rsync daemon.")
+	case s.said.blank["temp-dir"] && !ops.Push:
+		return operandError(false, "The temp-dir does not exist: ")
 	case s.ConTimeout != 0 && !daemon:
 		return operandError(!ops.Pull, "The --contimeout option may only be used when connecting to an rsync daemon.")
 	case s.TLS && !daemon:

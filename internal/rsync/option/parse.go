@@ -82,6 +82,7 @@ func Parse(in Input) (*Set, error) {
 func newState(in Input, ix index) *state {
 	st := &state{Set: New(), in: in, index: ix, words: in.Words, oldArgs: -1, secluded: -1}
 	st.Itemize = 0
+	st.said.blank = map[string]bool{}
 	return st
 }
 
@@ -214,6 +215,9 @@ func (st *state) apply(o *Option, text string, on bool) error {
 	}
 	if err := o.set(st, v); err != nil {
 		return err
+	}
+	if on && o.Arg != "" {
+		st.said.blank[o.Long] = text == ""
 	}
 	if st.daemonOption {
 		return errDaemon

@@ -27,7 +27,7 @@ var rules = []Rule{
 	{[]string{"verbose", "info", "debug", "stats", "progress"}, "the levels of --info and --debug replace those that -v, --stats and --progress bring", (*state).allLevels},
 	{[]string{"confine-root", "insecure-links"}, "--confine-root is absolute, and conflicts with --insecure-links", (*state).confine},
 	{[]string{"xattrs", "fake-super"}, "-XX and --fake-super conflict", (*state).xattrTwice},
-	{[]string{"write-batch", "only-write-batch", "read-batch", "files-from", "dry-run"}, "--read-batch conflicts with writing and with --files-from; -n writes no batch", (*state).batch},
+	{[]string{"write-batch", "only-write-batch", "read-batch", "files-from", "remove-source-files", "remove-sent-files", "dry-run"}, "--read-batch conflicts with writing, with --files-from and with removing sources; -n writes no batch", (*state).batch},
 	{[]string{"files-from", "recursive", "archive", "relative", "dirs", "old-dirs", "list-only"}, "--files-from implies --relative and --dirs, and takes back the -r of -a; -r and --list-only imply --dirs; --old-dirs is -r with a filter", (*state).listing},
 	{[]string{"implied-dirs", "relative"}, "--no-implied-dirs needs --relative", (*state).impliedDirs},
 	{[]string{"delete", "delete-before", "delete-during", "delete-delay", "delete-after", "delete-excluded", "recursive", "dirs"}, "only one time of deletion; each implies --delete, which needs -r or -d", (*state).deletion},
@@ -41,6 +41,9 @@ var rules = []Rule{
 	{[]string{"append", "append-verify", "whole-file", "write-devices", "inplace"}, "--append and --write-devices imply --inplace; --append and --whole-file conflict", (*state).inPlace},
 	{[]string{"inplace", "append", "delay-updates", "partial-dir", "partial"}, "--inplace conflicts with --delay-updates and --partial-dir, and takes --partial back; --delay-updates has a --partial-dir, RSYNC_PARTIAL_DIR is the default of --partial", (*state).partials},
 	{[]string{"out-format", "itemize-changes", "info", "log-file", "log-file-format"}, "-i and -v have a default format, --log-file too; -i counts only if the format shown has %i", (*state).formats},
+	{[]string{"checksum", "checksum-choice"}, "with -c the checksum of files cannot be none", (*state).checksumOfNothing},
+	{[]string{"checksum-choice", "compress-choice", "confine-root", "copy-as", "usermap", "groupmap", "write-batch", "only-write-batch", "read-batch"}, "an empty value is refused", (*state).blankValues},
+	{[]string{"protocol"}, "a client's is 27 at least", (*state).protocolLimit},
 	{[]string{"timeout"}, "less than 0 is none", (*state).timeouts},
 	{[]string{"files-from"}, "the standard input is here", (*state).listFile},
 }

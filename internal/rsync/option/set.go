@@ -108,8 +108,9 @@ type said struct {
 	window         bool // --modify-window, be it 0
 	levelOnly      bool // compression came with --compress-level alone
 	maxAlloc       string
-	hardLinks      int    // -H, -HH
-	info           levels // of the words of --info
+	hardLinks      int             // -H, -HH
+	info           levels          // of the words of --info
+	blank          map[string]bool // whose last value was empty
 }
 
 // Show is what a client is asked to print.

@@ -85,8 +85,13 @@ func text(place stringOf) setter {
 	return func(st *state, v value) error { *place(st) = v.text; return nil }
 }
 
+// filter is of options that add a rule, or a file of them; a file without a name
+// is none.
 func filter(kind FilterKind) setter {
 	return func(st *state, v value) error {
+		if v.text == "" && (kind == ExcludeFrom || kind == IncludeFrom) {
+			return nil
+		}
 		st.Filters = append(st.Filters, Filter{Kind: kind, Value: v.text})
 		return nil
 	}

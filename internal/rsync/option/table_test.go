@@ -93,7 +93,7 @@ func sample(o *option.Option) string {
 	samples := map[string]string{
 		"info": "name2", "debug": "del", "stderr": "all", "chmod": "u+x", "block-size": "700", "max-size": "1k", "min-size": "1k",
 		"max-alloc": "2m", "bwlimit": "1m", "outbuf": "L", "stop-after": "5", "stop-at": "2199-01-01", "remote-option": "--x",
-		"chown": "u:g", "config": "x", "confine-root": "/x", "dparam": "a=b", "compress-level": "3",
+		"chown": "u:g", "config": "x", "confine-root": "/x", "dparam": "a=b", "compress-level": "3", "protocol": "29",
 	}
 	switch {
 	case samples[o.Long] != "":

@@ -150,8 +150,11 @@ func (r *errand) agreeLocally() (agreement, error) {
 	h.protocol = cmp.Or(r.Opt.Protocol, MaxProtocol)
 	s := handshake{opt: r.Opt, local: true, env: r.Getenv, server: true}
 	s.protocol = h.protocol
-	if h.protocol < MinProtocol || h.protocol > MaxProtocol {
+	switch {
+	case h.protocol < MinProtocol:
 		return agreement{}, errUnclean
+	case h.protocol > MaxProtocol:
+		return agreement{}, fatalf(ExitProtocol, "--protocol must be no more than %d on the Client.", MaxProtocol)
 	}
 	if err := fits(r.Opt, h.protocol, true); err != nil {
 		return agreement{}, err

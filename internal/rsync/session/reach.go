@@ -22,7 +22,7 @@ func (r *errand) endpoint() (*Endpoint, error) {
 	opt, remote := r.Opt, r.ops.Remote
 	ep := &Endpoint{
 		Host: remote.Host, Port: remote.Port, User: remote.User, HasUser: remote.HasUser, RsyncPath: opt.RsyncPath,
-		Protocol: opt.Protocol, ConnectTimeout: time.Duration(opt.ConTimeout) * time.Second, GreetTimeout: -1,
+		Protocol: min(opt.Protocol, MaxProtocol), ConnectTimeout: time.Duration(opt.ConTimeout) * time.Second, GreetTimeout: -1,
 		IPv: opt.IPv, Local: opt.Address, Sockopts: opt.Sockopts, Stderr: r.Stderr, Getenv: r.Getenv, Dial: r.Dial,
 	}
 	if opt.Debug[option.DebugCmd] > 0 || opt.Debug[option.DebugConnect] > 0 {
@@ -91,7 +91,7 @@ func (r *errand) daemon(ep *Endpoint) error {
 func (r *errand) readEarly() ([]byte, error) {
 	f, err := r.op.open(r.Opt.EarlyInput)
 	if err != nil {
-		return nil, fatalf(ExitSyntax, "%srsync: [%s] failed to open early-input file %s: %s", untrusted(err), r.role, r.Opt.EarlyInput, output.Strerror(err))
+		return nil, fatalf(ExitStartClient, "%srsync: [%s] failed to open %s: %s", untrusted(err), r.role, r.Opt.EarlyInput, output.Strerror(err))
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxEarlyInput+1))
