@@ -101,6 +101,8 @@ var deleteRows = []row{
 	{name: "delete of a read-only directory", world: "src/a 1\ndst/ro/ mode=0500\ndst/ro/x 1\ndst/ro/y/ mode=0\n", args: "-ai --delete"},
 	{name: "delete of hard links and specials", world: "src/a 1\ndst/p fifo\ndst/h 5\ndst/i = dst/h\ndst/s socket\n", args: "-ai --delete --stats"},
 	{name: "delete with backups", world: mixed, args: "-aib --delete"},
+	{name: "backups in the way of backups", world: "src/b/c 1\nsrc/l -> x\ndst/b 5\ndst/b~/b~/inner 3\ndst/l 4\ndst/l~/x 1\n", args: "-aib --delete"},
+	{name: "delayed updates and backups that are not to be had", world: "src/b 10\nsrc/c 10\ndst/b 5\ndst/b~/x 3\ndst/c 9\n", args: "-aib --delay-updates -f 'P x'"},
 	{name: "delete with a backup directory", world: mixed, args: "-aib --delete --backup-dir=../bak"},
 	{name: "delete with a backup directory inside", world: mixed, args: "-aib --delete --backup-dir=bak"},
 	{name: "delete delay with a backup directory and a suffix", world: mixed, args: "-aib --delete-delay --backup-dir=../bak --suffix=.old"},

@@ -183,7 +183,8 @@ func (s *Scope) As(side Side, in *tree.Path, p tree.Path, isDir bool) Verdict {
 }
 
 // ChildProtected answers Protected for the direct children of dir, or Pinned
-// if dir is being emptied in order to be removed.
+// if dir is being emptied in order to be removed. If dir leads out of the tree
+// the rules of the root count.
 func (s *Scope) ChildProtected(dir tree.Path, emptying bool) func(name string, isDir bool) bool {
 	return s.children(Receiver, dir, emptying)
 }
@@ -194,7 +195,11 @@ func (s *Scope) children(side Side, dir tree.Path, emptying bool) func(string, b
 	if s == nil {
 		return nothing
 	}
-	st := s.state(dir)
+	in := dir
+	if !dir.Valid() {
+		in = tree.Root
+	}
+	st := s.state(in)
 	if st.broken == nil && len(st.lists[side]) == 0 {
 		return nothing
 	}

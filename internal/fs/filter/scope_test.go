@@ -241,6 +241,11 @@ func TestProtection(t *testing.T) {
 	if !s.Protected("a.o", false) || s.Pinned("a.o", false) || s.ChildProtected("d", true)("a.o", false) || !s.ChildProtected("d", true)("keep", false) {
 		t.Error("the implied cvs list is not perishable")
 	}
+	m := newMergeFiles(map[string]string{".r": "- merged\n"})
+	s = rulesOf(t, filter.Implied{}, ": .r", "- b/x", "- /b/y").Scope(m.read)
+	if beyond := s.ChildProtected("../b", true); !beyond("x", false) || !beyond("merged", false) || beyond("y", false) {
+		t.Error("outside of the tree the rules of the root do not count")
+	}
 }
 
 func TestExplain(t *testing.T) {

@@ -126,7 +126,7 @@ func assault(t *testing.T, d *dest.Dest) (errs []error) {
 		_, err = o.Finish(v)
 		did(err)
 	}
-	did(r.PlaceDelayed(func(*flist.File, error) {}))
+	r.PlaceDelayed(func(_ *flist.File, err error) { did(err) })
 	read(r.Basis(f, dest.Writing{Basis: wire.BasisFile}))
 	read(r.Basis(f, dest.Writing{Basis: wire.BasisPartial}))
 	read(r.Basis(f, dest.Writing{Basis: wire.BasisFuzzy, Xname: "linked"}))

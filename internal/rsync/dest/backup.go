@@ -3,6 +3,7 @@ package dest
 import (
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"syscall"
 
@@ -10,6 +11,7 @@ import (
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -44,6 +46,7 @@ const (
 	toReplace aside = iota // it is linked if possible, so that its name is never missing
 	toDelete               // it is renamed
 	toUpdate               // it is copied: its content is about to be overwritten
+	toPlace                // as toReplace, for a delayed update: failing concerns that one alone
 )
 
 // BackupCopy makes the backup of regular file p, which is about to be updated in
@@ -74,7 +77,7 @@ func (d *Dest) backup(p tree.Path, have tree.Meta, how aside) (done bool, err er
 			return false, nil
 		}
 		if err != nil {
-			return false, d.noBackup(p, name, err)
+			return false, d.noBackup(p, name, how, err)
 		}
 	}
 	if d.opt.Info[option.InfoBackup] > 0 {
@@ -83,23 +86,28 @@ func (d *Dest) backup(p tree.Path, have tree.Meta, how aside) (done bool, err er
 	return true, nil
 }
 
-// inTheWay is what stands where a backup goes and can't be removed.
+// inTheWay is what stands where a backup goes and can't be removed, or is
+// protected.
 type inTheWay struct {
-	kind tree.Kind
-	err  error
+	kind  tree.Kind
+	errno syscall.Errno // of the last call that failed, 0 if none did
 }
 
-func (w *inTheWay) Error() string { return "in the way: " + w.err.Error() }
-func (w *inTheWay) Unwrap() error { return w.err }
+func (w *inTheWay) Error() string { return "in the way: " + output.Strerror(w.errno) }
+func (w *inTheWay) Unwrap() error { return w.errno }
 
 // noBackup deals with the failure of a backup of p that was to be called name.
-func (d *Dest) noBackup(p tree.Path, name string, err error) error {
+func (d *Dest) noBackup(p tree.Path, name string, how aside, err error) error {
 	text := message(d.role, fmt.Sprintf(`keep_backup failed: %s -> "%s"`, d.FullName(p), name), err)
-	if w := new(inTheWay); errors.As(err, &w) {
+	w := new(inTheWay)
+	switch {
+	case errors.As(err, &w):
 		text = "could not make way for backup " + kindName(w.kind) + ": " + name
+	case how == toUpdate && errnoOf(err) == syscall.EISDIR:
+		text = message(d.role, "unlink "+d.quoted(d.names.full(name)), syscall.EISDIR)
 	}
 	d.refusal(err)
-	if d.role == receiving {
+	if d.role == receiving && how != toPlace {
 		return &Error{Code: exitFile, Text: text, Err: err}
 	}
 	d.say(wire.CodeErrorXfer, "%s", text)
@@ -286,9 +294,13 @@ func (d *Dest) clearBackup(root *apply.Root, p tree.Path) error {
 	if root != d.root {
 		prefix = strings.TrimSuffix(d.opt.BackupDir, "/") + "/"
 	}
-	r := &remover{d: d, root: root, prefix: prefix, how: Removal{MakeRoom: "backup"}, all: true, final: true}
+	how := Removal{MakeRoom: "backup"}
+	if d.kept != nil {
+		how.Keep = func(p tree.Path, dir bool) bool { return d.kept(tree.Path(path.Clean(prefix+string(p))), dir) }
+	}
+	r := &remover{d: d, root: root, prefix: prefix, how: how, all: true, final: true}
 	if err := r.remove(p, m); err != nil {
-		return &inTheWay{m.Kind, err}
+		return &inTheWay{m.Kind, r.errno}
 	}
 	return nil
 }

@@ -75,6 +75,8 @@ type place struct {
 	removed  atomic.Int64    // deletions that count for --max-delete
 	skipped  atomic.Int64    // deletions prevented by it
 
+	kept func(p tree.Path, dir bool) bool // of Protect; nil keeps nothing
+
 	making sync.Mutex // held while directories that options name are made
 	opened struct {   // directories kept open for their owner
 		sync.Mutex
@@ -92,6 +94,10 @@ const receiving = "receiver"
 // As gives a view for a role, "generator" or "receiver", which is in its
 // messages.
 func (d *Dest) As(role string) *Dest { return &Dest{place: d.place, role: role} }
+
+// Protect has what stands in a backup's way kept as Removal.Keep does it; p may
+// lead out of the destination. It is called before there are several roles.
+func (d *Dest) Protect(kept func(p tree.Path, dir bool) bool) { d.kept = kept }
 
 // Close gives all handles back.
 func (d *Dest) Close() error {

@@ -220,9 +220,7 @@ func (e *engine) run() error {
 			return err
 		}
 	}
-	if err := r.PlaceDelayed(func(*flist.File, error) {}); err != nil {
-		return err
-	}
+	r.PlaceDelayed(func(*flist.File, error) {})
 	for _, f := range slices.Backward(e.list.Order) {
 		if f.Meta.IsDir() && !f.Dup {
 			_ = g.TouchUp(f)

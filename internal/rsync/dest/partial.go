@@ -164,8 +164,7 @@ const (
 
 // PlaceDelayed puts the files of --delay-updates in place, in the order of
 // their indexes, and says for each whether that was possible. Trouble was told.
-// It stops at an *Error.
-func (d *Dest) PlaceDelayed(done func(f *flist.File, err error)) error {
+func (d *Dest) PlaceDelayed(done func(f *flist.File, err error)) {
 	d.delayed.Lock()
 	files := d.delayed.files
 	d.delayed.files = nil
@@ -176,8 +175,9 @@ func (d *Dest) PlaceDelayed(done func(f *flist.File, err error)) error {
 		root, from := d.partialPlace(f)
 		have, err := d.look(p, false)
 		if err == nil {
-			if _, err = d.backup(p, have.real, toReplace); err != nil {
-				return err
+			if _, err := d.backup(p, have.real, toPlace); err != nil { // it was told
+				done(f, err)
+				continue
 			}
 			err = d.move(root, from, p)
 		}
@@ -188,7 +188,6 @@ func (d *Dest) PlaceDelayed(done func(f *flist.File, err error)) error {
 		}
 		done(f, err)
 	}
-	return nil
 }
 
 // quotedIn is the name of p in messages if it may be in the partial directory.

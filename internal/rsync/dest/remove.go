@@ -111,8 +111,9 @@ type remover struct {
 	root   *apply.Root
 	prefix string // of names that are shown
 	how    Removal
-	all    bool // what is in a directory is removed too
-	final  bool // without backups
+	all    bool          // what is in a directory is removed too
+	final  bool          // without backups
+	errno  syscall.Errno // of the last call that failed
 }
 
 // shown is a path as messages have it.
@@ -297,6 +298,9 @@ func (r *remover) one(p tree.Path, m tree.Meta, top bool) error {
 // unlinked tells and counts what unlink has come to.
 func (r *remover) unlinked(p tree.Path, m tree.Meta, room bool, err error) error {
 	d := r.d
+	if err != nil {
+		r.errno = errnoOf(err)
+	}
 	switch {
 	case errors.Is(err, syscall.ENOENT):
 		return nil

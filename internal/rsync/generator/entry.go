@@ -231,10 +231,8 @@ func (g *run) protected(p tree.Path, dir bool) bool {
 
 // remove deletes one item, and tells whether it is gone.
 func (g *run) remove(p tree.Path, have tree.Meta, how dest.Removal) bool {
-	// Before protocol 30 the rules of -C are not perishable.
-	perish := g.p.Protocol >= 30 || !g.opt.CVSExclude
 	how.Keep = func(p tree.Path, dir bool) bool {
-		kept := g.sweep.pinned(g.p.Scope, p, dir, perish)
+		kept := g.sweep.pinned(g.p.Scope, p, dir, g.p.perish())
 		g.explain(p, dir, kept)
 		return kept || g.p.Refused != nil && g.p.Refused(p, dir) || g.p.Readable && g.unseen(p, dir)
 	}

@@ -86,6 +86,18 @@ func (p *Params) validate() error {
 	return nil
 }
 
+// perish reports whether perishable rules do not count in a directory that is
+// removed. Before protocol 30 those of -C are not perishable.
+func (p *Params) perish() bool { return p.Protocol >= 30 || !p.Opt.CVSExclude }
+
+// Kept reports whether the removal of a directory leaves alone what is at path at
+// in it, which may lead out of the destination (dest.Protect). It may be called
+// from several goroutines.
+func (p *Params) Kept(at tree.Path, dir bool) bool {
+	return p.Scope.ChildProtected(at.Parent(), p.perish())(at.Base(), dir) ||
+		p.Refused != nil && at.Valid() && p.Refused(at, dir)
+}
+
 // Result is what a run did.
 type Result struct {
 	Requested int           // files whose data was asked for, redos not counted

@@ -415,16 +415,13 @@ func (r *rig) done(phases int) {
 	switch {
 	case r.phases <= phases:
 		if r.phases == len(r.lists)+1 && r.opt.DelayUpdates {
-			err := r.d.PlaceDelayed(func(f *flist.File, err error) {
+			r.d.PlaceDelayed(func(f *flist.File, err error) {
 				n := dest.Note{Kind: dest.Installed, Index: f.Index}
 				if err != nil {
 					n.Kind = dest.Failed
 				}
 				r.notes.Put(n)
 			})
-			if err != nil {
-				r.say("delayed: " + err.Error())
-			}
 		}
 		r.notes.Put(dest.Note{Kind: dest.PhaseDone})
 		if r.phases == phases && r.protocol < 31 {

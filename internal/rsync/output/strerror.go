@@ -19,6 +19,9 @@ func Strerror(err error) string {
 
 // Sentence is the C library's text for an error, which begins with a capital.
 func Sentence(errno syscall.Errno) string {
+	if errno == 0 {
+		return "Success"
+	}
 	text := errno.Error()
 	return strings.ToUpper(text[:1]) + text[1:]
 }

@@ -201,9 +201,7 @@ func (m *run) done() error {
 	case redoing:
 		m.workers.wait()
 		m.noBatchedResends(0, math.MaxInt32)
-		if err := m.placeDelayed(); err != nil {
-			return err
-		}
+		m.placeDelayed()
 		if m.params.Protocol < itemFlagsMin {
 			return m.lastDone()
 		}
@@ -240,11 +238,11 @@ func (m *run) listDone() error {
 }
 
 // placeDelayed installs what --delay-updates held back.
-func (m *run) placeDelayed() error {
+func (m *run) placeDelayed() {
 	if !m.params.Opt.DelayUpdates {
-		return nil
+		return
 	}
-	return m.dest.PlaceDelayed(func(f *flist.File, err error) {
+	m.dest.PlaceDelayed(func(f *flist.File, err error) {
 		kind := dest.Installed
 		if err != nil {
 			kind = dest.Failed

@@ -232,6 +232,8 @@ func (e *end) update(ctx context.Context, d *dest.Dest, dec *flist.Decoder) (*ou
 	)
 	var first sync.Once // the role that fails first is the one that failed: the other is called off
 	e.role = "generator"
+	params := e.generatorParams(d)
+	d.Protect(params.Kept)
 	failed := func(role string, err error) {
 		if err != nil {
 			first.Do(func() { e.role = role })
@@ -239,7 +241,7 @@ func (e *end) update(ctx context.Context, d *dest.Dest, dec *flist.Decoder) (*ou
 		}
 	}
 	both.Go(func() {
-		decided, errs[0] = generator.Run(ctx, e.w, e.generatorParams(d), d.As("generator"), e.lists, e.notes, e.talk)
+		decided, errs[0] = generator.Run(ctx, e.w, params, d.As("generator"), e.lists, e.notes, e.talk)
 		failed("generator", errs[0])
 	})
 	got, errs[1] = receiver.Run(ctx, e.r, e.receiverParams(), d.As("receiver"), dec, e.lists, e.notes, e.talk)
