@@ -185,11 +185,7 @@ func (d *Decoder) checkParents(order []*File) error {
 		case !f.Gone || p != nil && !p.Gone:
 			return &OrphanError{f.Path}
 		case p == nil:
-			code := wire.CodeError
-			if d.opts.Protocol < 30 {
-				code = wire.CodeErrorXfer
-			}
-			d.recv.Warn(code, "WARNING: parent dir is absent in the file list: "+string(parent))
+			d.recv.Warn(wire.CodeError, "WARNING: parent dir is absent in the file list: "+string(parent))
 			listed[parent] = &File{Gone: true} // one warning is enough
 		}
 	}

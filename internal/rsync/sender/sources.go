@@ -231,9 +231,9 @@ func (l *lister) notFound(a *argument, w where, err error) error {
 	return nil
 }
 
-// missingArgument has the peer remove what is not there.
+// missingArgument has the peer remove what is not there, be it excluded or not.
 func (l *lister) missingArgument(a *argument, w where) error {
-	if a.name == tree.Root || l.excluded(a.name, w, false) || l.through(a, a.name, w) {
+	if a.name == tree.Root || l.through(a, a.name, w) {
 		return nil
 	}
 	l.add(&flist.Entry{Dir: above(a.name), Name: lastPart(a.name)}, w, false)
