@@ -59,6 +59,9 @@ func (c randomCase) faulty() bool {
 	if c.has("-n") && c.has("-H") && (c.from == "src" || c.has("-R")) && !there {
 		return true // links are compared with the source, for want of a destination
 	}
+	if c.protocol < 30 && c.via.Daemon() && c.has("-s") && c.has("--compare-dest|--copy-dest|--link-dest") {
+		return true // the daemon is told of the directory twice
+	}
 	return slices.ContainsFunc(faults, func(f fault) bool {
 		return !slices.ContainsFunc(f, func(words string) bool { return !c.has(words) })
 	})
