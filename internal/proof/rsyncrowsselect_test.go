@@ -64,6 +64,7 @@ var manyFiles = func() string {
 
 // The filter language.
 var filterRows = []row{
+	{name: "rules with and without NULs", world: "src/a 1\nsrc/b 2\nsrc/c 3\nsrc/d 4\nlines \"a\\nb\\n\"\nnuls \"c\\x00#x\\x00\"\n", args: "-ai --exclude-from=$W/lines -0 --exclude-from=$W/nuls"},
 	{name: "exclude", world: selected, args: "-ai --exclude=*.o --exclude=/tmp --exclude=deep/"},
 	{name: "include and exclude", world: selected, args: "-ai --include=keep.o --exclude=*.o --include=*/ --exclude=sub/a*"},
 	{name: "exclude from", world: selected, args: "-ai --exclude-from=$W/src/rules"},

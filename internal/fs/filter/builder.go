@@ -9,12 +9,13 @@ import (
 
 // A Builder collects the filter options of a command line, in their order.
 // The zero value is ready; fields are set before the first call that needs
-// them. A failed call leaves the rules that came before the error in place.
+// them, From0 before each. A failed call leaves the rules that came before the error in place.
 type Builder struct {
 	// Read opens the file of a merge rule, of IncludeFrom or ExcludeFrom; "-"
 	// stands for the standard input. Nil means that no file exists.
 	Read func(name string) ([]byte, error)
-	// From0 makes NUL end the rules in files, not the end of a line (--from0).
+	// From0 makes NUL end the rules in files, not the end of a line (--from0): in
+	// those that the next call reads, and for Rules in per-directory files.
 	From0 bool
 	// CVSHome is the content of $HOME/.cvsignore and CVSEnv the value of
 	// $CVSIGNORE; both are words, for -C and for "C" rules.
@@ -39,10 +40,9 @@ func (b *Builder) start() *loader {
 		b.started = true
 		names := map[string]bool{}
 		b.load = loader{
-			max:   maxGiven,
-			from0: b.From0,
-			cvs:   cvsLists{b.CVSHome, b.CVSEnv},
-			open:  b.open,
+			max:  maxGiven,
+			cvs:  cvsLists{b.CVSHome, b.CVSEnv},
+			open: b.open,
 			register: func(r *Rule) (bool, error) {
 				if names[r.mergeName()] {
 					return false, nil
@@ -56,6 +56,7 @@ func (b *Builder) start() *loader {
 			cleared: func() { clear(names) },
 		}
 	}
+	b.load.from0 = b.From0
 	return &b.load
 }
 

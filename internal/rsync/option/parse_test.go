@@ -186,6 +186,9 @@ func TestWhatOptionsComeToTogether(t *testing.T) {
 		"--remove-source-files --remove-sent-files a": func(s *option.Set) bool { return s.RemoveSentFiles && !s.RemoveSourceFiles },
 		"-n --write-batch=f a":                        func(s *option.Set) bool { return s.WriteBatch == "" },
 		"--iconv=- a":                                 func(s *option.Set) bool { return s.Iconv == "" },
+		"--exclude-from=x -0 --exclude-from=y --no-from0 a": func(s *option.Set) bool {
+			return slices.Equal(s.Filters, []option.Filter{{Kind: option.ExcludeFrom, Value: "x"}, {Kind: option.ExcludeFrom, Value: "y", From0: true}}) && !s.From0
+		},
 		"-F -f x --exclude y -F a": func(s *option.Set) bool {
 			return slices.Equal(s.Filters, []option.Filter{{Kind: option.ShortF}, {Value: "x"}, {Kind: option.ExcludeRule, Value: "y"}, {Kind: option.ShortF}})
 		},

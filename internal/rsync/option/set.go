@@ -168,6 +168,7 @@ func (s *Set) AllowIncRecurse(receiving bool) bool {
 type Filter struct {
 	Kind  FilterKind
 	Value string
+	From0 bool // --from0 stands before it
 }
 
 // FilterKind is which option a Filter came from.

@@ -92,7 +92,7 @@ func filter(kind FilterKind) setter {
 		if v.text == "" && (kind == ExcludeFrom || kind == IncludeFrom) {
 			return nil
 		}
-		st.Filters = append(st.Filters, Filter{Kind: kind, Value: v.text})
+		st.Filters = append(st.Filters, Filter{Kind: kind, Value: v.text, From0: st.From0})
 		return nil
 	}
 }

@@ -1,6 +1,11 @@
 package session
 
-import "lockstep/internal/rsync/secure"
+import (
+	"bufio"
+	"strings"
+
+	"lockstep/internal/rsync/secure"
+)
 
 // What the tests look at beside the API.
 var (
@@ -12,6 +17,18 @@ var (
 
 func (o *Options) ServerArgs(protocol int) []string {
 	return o.set(protocol).ServerArgs(protocol, false)
+}
+
+// ListedNames are those of a list that a sender reads.
+func ListedNames(list string, from0 bool) (names []string) {
+	lines := nameReader{r: bufio.NewReader(strings.NewReader(list)), from0: from0, comments: true}
+	for {
+		name, err := lines.next()
+		if err != nil {
+			return names
+		}
+		names = append(names, name)
+	}
 }
 
 // Negotiated reads a greeting line and returns what a client whose highest

@@ -45,7 +45,7 @@ func (e *end) listedNames() (*nameSource, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines := nameReader{r: bufio.NewReader(f), from0: opt.From0, comments: !opt.From0}
+	lines := nameReader{r: bufio.NewReader(f), from0: opt.From0, comments: true}
 	return &nameSource{next: lines.next, close: func() { f.Close() }}, nil
 }
 
@@ -105,7 +105,7 @@ func (e *end) peerName() (string, error) {
 type nameReader struct {
 	r        *bufio.Reader
 	from0    bool
-	comments bool // lines that begin with # or ; are passed over
+	comments bool // what begins with # or ; is passed over, with from0 as well
 }
 
 func (n *nameReader) next() (string, error) {

@@ -66,10 +66,12 @@ func (o *operator) builder() *filter.Builder {
 func (o *operator) rules() (*filter.Rules, error) {
 	b := o.builder()
 	for _, f := range o.opt.Filters {
+		b.From0 = f.From0
 		if err := ruleError(give(b, f), f); err != nil {
 			return nil, err
 		}
 	}
+	b.From0 = o.opt.From0
 	rules, err := b.Rules(implied(o.opt))
 	return rules, ruleError(err, option.Filter{})
 }
