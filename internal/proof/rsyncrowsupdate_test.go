@@ -103,6 +103,8 @@ var deleteRows = []row{
 	{name: "ignore missing args", world: small, args: "-ai --ignore-missing-args", from: "src/a src/nothing src/d"},
 	{name: "delete of a read-only directory", world: "src/a 1\ndst/ro/ mode=0500\ndst/ro/x 1\ndst/ro/y/ mode=0\n", args: "-ai --delete"},
 	{name: "delete of hard links and specials", world: "src/a 1\ndst/p fifo\ndst/h 5\ndst/i = dst/h\ndst/s socket\n", args: "-ai --delete --stats"},
+	{name: "deletions are shown with the modes changed", world: "src/a 1\ndst/b 2 mode=0604\ndst/d/c 1\ndst/l -> x\n", args: "-a --delete-delay --chmod=F640,D700 --out-format='%o %n %B'", via: []harness.Transport{harness.ShellPull}},
+	{name: "missing args are shown as they are", world: "src/a 1\ndst/b 2 mode=0604\ndst/d/c 1\n", args: "-a --delete-missing-args --force --chmod=F640,D700 --out-format='%o %n %B'", from: "src/a src/b src/d", via: []harness.Transport{harness.ShellPull}, least: 31},
 	{name: "delete with backups", world: mixed, args: "-aib --delete"},
 	{name: "backups in the way of backups", world: "src/b/c 1\nsrc/l -> x\ndst/b 5\ndst/b~/b~/inner 3\ndst/l 4\ndst/l~/x 1\n", args: "-aib --delete"},
 	{name: "delayed updates and backups that are not to be had", world: "src/b 10\nsrc/c 10\ndst/b 5\ndst/b~/x 3\ndst/c 9\n", args: "-aib --delay-updates -f 'P x'"},

@@ -298,7 +298,7 @@ func (d *Dest) clearBackup(root *apply.Root, p tree.Path) error {
 	if d.kept != nil {
 		how.Keep = func(p tree.Path, dir bool) bool { return d.kept(tree.Path(path.Clean(prefix+string(p))), dir) }
 	}
-	r := &remover{d: d, root: root, prefix: prefix, how: how, all: true, final: true}
+	r := &remover{d: d, root: root, prefix: prefix, top: p, how: how, all: true, final: true}
 	if err := r.remove(p, m); err != nil {
 		return &inTheWay{m.Kind, r.errno}
 	}

@@ -29,6 +29,8 @@ type Params struct {
 	Module *Module
 	// File is the digest of -c.
 	File checksum.Algo
+	// Chmod is the change of modes that this side makes; nil leaves them.
+	Chmod *option.Chmod
 }
 
 // Module is where a daemon's module lies.

@@ -49,7 +49,7 @@ func (d *Dest) Delete(p tree.Path, have tree.Meta, how Removal) error {
 	if d.root == nil {
 		return nil
 	}
-	r := &remover{d: d, root: d.root, how: how, all: d.opt.Force || d.deletes() || how.MakeRoom == "" && !how.Shallow}
+	r := &remover{d: d, root: d.root, top: p, how: how, all: d.opt.Force || d.deletes() || how.MakeRoom == "" && !how.Shallow}
 	if have.IsDir() && d.isMount(p, have) {
 		if d.opt.Info[option.InfoMount] > 0 {
 			d.say(wire.CodeInfo, "cannot delete mount point: %s", string(p))
@@ -109,7 +109,8 @@ func (d *Dest) LimitSkipped() int { return int(d.skipped.Load()) }
 type remover struct {
 	d      *Dest
 	root   *apply.Root
-	prefix string // of names that are shown
+	prefix string    // of names that are shown
+	top    tree.Path // what is removed
 	how    Removal
 	all    bool          // what is in a directory is removed too
 	final  bool          // without backups
@@ -130,7 +131,7 @@ func (r *remover) remove(p tree.Path, m tree.Meta) error {
 			return ErrNotEmpty
 		}
 	}
-	return r.one(p, m, true)
+	return r.one(p, m)
 }
 
 func (r *remover) notEmpty(p tree.Path) {
@@ -252,7 +253,7 @@ func (r *remover) entry(p tree.Path, m, parent tree.Meta) error {
 		return ErrNotEmpty
 	}
 	if !m.IsDir() {
-		return r.one(p, m, false)
+		return r.one(p, m)
 	}
 	err := r.empty(p, m)
 	if errors.As(err, new(*Error)) {
@@ -261,17 +262,16 @@ func (r *remover) entry(p tree.Path, m, parent tree.Meta) error {
 	if err != nil {
 		r.notEmpty(p)
 	}
-	if after := r.one(p, m, false); after != nil {
+	if after := r.one(p, m); after != nil {
 		return after
 	}
 	return nil
 }
 
-// one removes p, which is no directory, or an empty one. top says that it is
-// what Delete was called for.
-func (r *remover) one(p tree.Path, m tree.Meta, top bool) error {
+// one removes p, which is no directory, or an empty one.
+func (r *remover) one(p tree.Path, m tree.Meta) error {
 	d := r.d
-	room := top && r.how.MakeRoom != ""
+	room := p == r.top && r.how.MakeRoom != ""
 	if !room && d.opt.MaxDelete >= 0 && d.removed.Load() >= int64(d.opt.MaxDelete) {
 		d.skipped.Add(1)
 		return ErrLimit
@@ -316,11 +316,20 @@ func (r *remover) unlinked(p tree.Path, m tree.Meta, room bool, err error) error
 		return ErrFailed
 	}
 	if !room {
-		d.p.Talk.Deleted(r.shown(p), m)
+		d.p.Talk.Deleted(r.shown(p), r.listed(p, m))
 		d.removed.Add(1)
 		d.deleted[countOf(m.Kind)].Add(1)
 	}
 	return nil
+}
+
+// listed is p as rsync lists what is in a directory: with the modes changed that
+// this side changes. A missing argument is looked up by itself.
+func (r *remover) listed(p tree.Path, m tree.Meta) tree.Meta {
+	if m.Kind != tree.Symlink && !(r.how.Shallow && p == r.top) {
+		m.Perm = uint16(r.d.p.Chmod.Apply(m.Mode()) & tree.PermMask)
+	}
+	return m
 }
 
 func countOf(k tree.Kind) int {

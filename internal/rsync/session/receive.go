@@ -27,7 +27,11 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 	if err != nil {
 		return nil, err
 	}
-	dec, err := e.decoder()
+	chmod, err := e.chmod()
+	if err != nil {
+		return nil, err
+	}
+	dec, err := e.decoder(chmod)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +57,7 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 	}
 	d, err := dest.Open(dest.Params{
 		Opt: e.opt, Protocol: e.protocol, Talk: e.talk, Sets: e.lists.Xattrs(), XattrRules: e.rules,
-		Module: e.module(), File: e.file,
+		Module: e.module(), File: e.file, Chmod: chmod,
 	}, arg, dest.List{Entries: e.lists.Known(), First: firstOf(first)})
 	if err != nil {
 		return nil, err
@@ -74,8 +78,8 @@ func firstOf(r *flist.Received) *flist.File {
 	return nil
 }
 
-// decoder reads the lists of this session.
-func (e *end) decoder() (*flist.Decoder, error) {
+// decoder reads the lists of this session, and changes the modes in them.
+func (e *end) decoder(chmod *option.Chmod) (*flist.Decoder, error) {
 	opt := e.opt
 	o := flist.Options{
 		Protocol: e.protocol, Compat: e.compat,
@@ -101,9 +105,9 @@ func (e *end) decoder() (*flist.Decoder, error) {
 	if err != nil {
 		return nil, fatalf(ExitSyntax, "%s", err)
 	}
-	change, err := e.incomingChmod()
-	if err != nil {
-		return nil, err
+	var change func(*flist.File)
+	if chmod != nil {
+		change = func(f *flist.File) { f.Meta.Perm = uint16(chmod.Apply(f.Meta.Mode()) & tree.PermMask) }
 	}
 	accept, err := e.acceptNames()
 	if err != nil {
@@ -134,22 +138,6 @@ func (e *end) incremental() bool { return e.compat.Has(wire.IncRecurse) }
 // which --prune-empty-dirs then keeps.
 func (e *end) namedDir(dir tree.Path) bool {
 	return e.scope().Protected(dir, true)
-}
-
-// incomingChmod changes the modes of what arrives.
-func (e *end) incomingChmod() (func(*flist.File), error) {
-	if len(e.opt.Chmod) == 0 || e.server && e.host == nil {
-		return nil, nil
-	}
-	c, err := option.ParseChmod(e.opt.Chmod, dest.Umask())
-	if err != nil {
-		return nil, err
-	}
-	return func(f *flist.File) {
-		const permissions = 0o7777
-		mode := c.Apply(f.Meta.Mode())
-		f.Meta.Perm = uint16(mode & permissions)
-	}, nil
 }
 
 // announceList says that the list is coming.

@@ -70,7 +70,7 @@ func (e *end) sourcePlace(src *sender.Sources) error {
 	return err
 }
 
-// chmod is the change of modes that the source side makes.
+// chmod is the change of modes that this side makes.
 func (e *end) chmod() (*option.Chmod, error) {
 	if e.server && e.host == nil || len(e.opt.Chmod) == 0 {
 		return nil, nil
