@@ -107,29 +107,27 @@ func (o *opener) fatal(code int, call, name string, err error) error {
 	return &Error{Code: code, Text: message(opening, fmt.Sprintf("%s %s failed", call, o.d.quoted(name)), err), Err: err}
 }
 
-// examine applies the rules of 4.0.
+// examine applies the rules of 4.0. A look at what is there goes through any
+// symlink; only what is entered, or made, must not be behind another user's.
 func (o *opener) examine() error {
-	err := o.enter(o.arg)
-	if err != nil && o.d.opt.MkPath && o.exists(o.arg) != nil && !errors.As(err, new(walk.UntrustedLink)) {
+	isDir, err := o.look(o.arg)
+	if err != nil && o.d.opt.MkPath {
 		if err := o.mkpath(); err != nil {
 			return err
 		}
-		err = o.enter(o.arg)
+		isDir, err = o.look(o.arg)
 	}
-	switch no := errnoOf(err); {
-	case err == nil:
-		return nil
-	case errors.As(err, new(walk.UntrustedLink)), no == syscall.ELOOP && !o.loops(o.arg), no == syscall.EACCES && o.exists(o.arg) == nil:
-		return o.fatal(exitSelect, "change_dir#1", o.arg, err)
-	case no == syscall.ENOTDIR:
-		if err := o.exists(o.arg); err != nil {
-			return o.noStat(err)
+	switch {
+	case err == nil && isDir:
+		if err := o.enter(o.arg); err != nil {
+			return o.fatal(exitSelect, "change_dir#1", o.arg, err)
 		}
+		return nil
+	case err == nil:
 		return o.single(true)
-	case no != syscall.ENOENT:
+	case errnoOf(err) != syscall.ENOENT:
 		return o.noStat(err)
-	}
-	if o.list.Entries > 1 || strings.HasSuffix(o.arg, "/") {
+	case o.list.Entries > 1 || strings.HasSuffix(o.arg, "/"):
 		return o.make()
 	}
 	return o.single(false)
@@ -208,7 +206,7 @@ func (o *opener) make() error {
 	d := o.d
 	if !d.idle() {
 		if err := o.mkdir(o.arg, 0o777); err != nil {
-			return o.fatal(exitFile, "mkdir", strings.TrimRight(o.arg, "/"), err)
+			return o.unmade("change_dir#2", strings.TrimRight(o.arg, "/"), err)
 		}
 	}
 	if d.opt.Itemize > 0 || d.opt.Info[option.InfoName] > 0 {
@@ -224,6 +222,15 @@ func (o *opener) make() error {
 		return o.fatal(exitSelect, "change_dir#2", o.arg, err)
 	}
 	return nil
+}
+
+// unmade is the failure to make a directory. What is refused because of a symlink
+// rsync makes, and does not enter.
+func (o *opener) unmade(entering, name string, err error) error {
+	if errors.As(err, new(walk.UntrustedLink)) {
+		return o.fatal(exitSelect, entering, name, err)
+	}
+	return o.fatal(exitFile, "mkdir", name, err)
 }
 
 // mkpath makes what is missing of the path (--mkpath).
@@ -243,7 +250,7 @@ func (o *opener) mkpath() error {
 		made, err = o.mkdirs(name, 0o777)
 	}
 	if err != nil {
-		return o.fatal(exitFile, "mkdir", o.arg, err)
+		return o.unmade("change_dir#1", o.arg, err)
 	}
 	if made > 0 && (d.opt.Itemize > 0 || d.opt.Info[option.InfoName] > 0) {
 		what := fmt.Sprintf("%d directories", made)
@@ -282,14 +289,14 @@ func (o *opener) options() error {
 }
 
 func (o *opener) checkScratch() error {
-	what := ""
-	switch errnoOf(o.d.scratch.err) {
-	case syscall.ENOENT:
+	name, what := o.d.opt.TempDir, ""
+	switch isDir, err := o.look(name); {
+	case errnoOf(err) == syscall.ENOENT:
 		what = "does not exist"
-	case syscall.ENOTDIR:
+	case err == nil && !isDir, errnoOf(err) == syscall.ENOTDIR:
 		what = "is not a directory"
 	default:
 		return nil
 	}
-	return &Error{Code: exitSyntax, Text: fmt.Sprintf("The temp-dir %s: %s", what, o.d.shown(o.d.opt.TempDir)), Err: o.d.scratch.err}
+	return &Error{Code: exitSyntax, Text: fmt.Sprintf("The temp-dir %s: %s", what, o.d.shown(name)), Err: o.d.scratch.err}
 }

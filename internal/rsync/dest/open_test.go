@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/dest"
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
@@ -156,6 +157,26 @@ func TestSymlinksOutOfTheTreeCountAsDirectories(t *testing.T) {
 	}
 	if want := []string{`rsync: [Receiver] failed to set permissions on "` + w + `/d/dir": Too many levels of symbolic links (40)`}; !slices.Equal(k.lines, want) {
 		t.Errorf("said %q", k.lines)
+	}
+}
+
+// What rsync makes before it refuses to enter it is not made.
+func TestNothingIsMadeBehindASymlinkOfAnotherUser(t *testing.T) {
+	needsRoot(t)
+	for arg, want := range map[string]string{"l/x": "change_dir#2", "l/x/y/": "change_dir#1"} {
+		top := t.TempDir()
+		must(t, os.Mkdir(filepath.Join(top, "d"), 0o755))
+		must(t, os.Symlink("d", filepath.Join(top, "l")))
+		must(t, os.Lchown(filepath.Join(top, "l"), 65534, 65534))
+		opt := options()
+		opt.MkPath = strings.HasSuffix(arg, "/")
+		_, err := dest.Open(dest.Params{Opt: opt, Protocol: 32, Talk: new(talk), Dir: top}, arg, dest.List{Entries: 2})
+		if err == nil || !strings.Contains(err.Error(), want) || !errors.As(err, new(walk.UntrustedLink)) {
+			t.Errorf("the error of %s is %v, want %s", arg, err, want)
+		}
+		if left, err := os.ReadDir(filepath.Join(top, "d")); err != nil || len(left) > 0 {
+			t.Errorf("%s: behind the symlink there is %v, %v", arg, left, err)
+		}
 	}
 }
 

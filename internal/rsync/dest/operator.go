@@ -1,6 +1,7 @@
 package dest
 
 import (
+	"errors"
 	"path"
 	"strings"
 	"syscall"
@@ -65,6 +66,23 @@ func (d *Dest) shown(name string) string {
 	return name
 }
 
+// look says what a name leads to, whoever made the symlinks on the way: an error
+// if to nothing. What leads out of a module counts as a directory, which cannot
+// be entered.
+func (n names) look(name string) (isDir bool, err error) {
+	n.op.Insecure = true
+	r, err := n.open(name, walk.NoLinks)
+	switch no := errnoOf(err); {
+	case err == nil:
+		return true, r.Close()
+	case no == syscall.ENOTDIR:
+		return false, n.exists(name)
+	case no == syscall.ELOOP && !n.loops(name):
+		return true, nil
+	}
+	return false, err
+}
+
 // maxLinks bounds how many symlinks one name leads through.
 const maxLinks = 40
 
@@ -127,9 +145,17 @@ func (n *names) isDir(name string) bool {
 	return err == nil && m.IsDir()
 }
 
-// mkdir makes one directory.
+// mkdir makes one directory. That a symlink is not followed is no reason if it
+// leads nowhere.
 func (n *names) mkdir(name string, perm uint32) error {
-	return n.at(name, func(at apply.Place) error { return at.Object().Mkdir(perm) })
+	err := n.at(name, func(at apply.Place) error { return at.Object().Mkdir(perm) })
+	if errors.As(err, new(walk.UntrustedLink)) {
+		dir, _ := splitName(name)
+		if _, gone := n.look(dir); gone != nil {
+			return gone
+		}
+	}
+	return err
 }
 
 // at does f where name is, or is to be.
@@ -154,13 +180,16 @@ func (n *names) at(name string, f func(at apply.Place) error) error {
 // error is why the topmost is not there, if it is not just missing.
 func (n *names) missingDirs(name string) (todo []string, err error) {
 	for at := strings.TrimRight(name, "/"); at != "" && at != "."; {
-		r, err := n.open(at, walk.NoLinks)
-		if err == nil {
-			_ = r.Close()
+		isDir, err := n.look(at)
+		if err == nil && isDir {
 			break
 		}
 		todo = append([]string{at}, todo...)
-		if errnoOf(err) != syscall.ENOENT {
+		switch errnoOf(err) {
+		case 0:
+			return todo, syscall.ENOTDIR
+		case syscall.ENOENT:
+		default:
 			return todo, err
 		}
 		if !strings.Contains(at, "/") {
