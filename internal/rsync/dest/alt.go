@@ -22,7 +22,7 @@ type alternate struct {
 	root *apply.Root // nil if it is not there
 
 	mu  sync.Mutex
-	led map[tree.Path]*apply.Root // directories in it that symlinks lead to; nil is none
+	led map[tree.Path]operatorDir // directories in it that symlinks lead to
 }
 
 func (a *alternate) close() {
@@ -30,10 +30,8 @@ func (a *alternate) close() {
 		return
 	}
 	_ = a.root.Close()
-	for _, r := range a.led {
-		if r != nil {
-			_ = r.Close()
-		}
+	for _, dir := range a.led {
+		dir.close()
 	}
 }
 
@@ -42,33 +40,39 @@ const maxLed = 256
 
 // inAlt is where p is to be found in alternate directory alt; root is nil if
 // nowhere. Unlike the destination, an alternate directory is read through the
-// symlinks in it that the operator could have made.
+// symlinks in it that the operator could have made; each look that another's stands
+// in the way of is told.
 func (d *Dest) inAlt(alt int, p tree.Path) (root *apply.Root, at tree.Path) {
+	root, at, err := d.findAlt(alt, p)
+	d.refusal(err)
+	return root, at
+}
+
+// findAlt is inAlt that tells nothing. An error says why root is nil.
+func (d *Dest) findAlt(alt int, p tree.Path) (root *apply.Root, at tree.Path, err error) {
 	a := d.alts[alt]
 	if a.root == nil || p == tree.Root {
-		return a.root, p
+		return a.root, p, nil
 	}
 	held, err := a.root.Hold(p)
 	if err == nil {
 		held.Release()
 	}
 	if no := errnoOf(err); no != syscall.ELOOP && no != syscall.ENOTDIR {
-		return a.root, p
+		return a.root, p, nil
 	}
 	dir := p.Parent()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	r, ok := a.led[dir]
+	led, ok := a.led[dir]
 	if !ok && len(a.led) < maxLed {
-		o := d.names.dirOf(join(a.name, string(dir)), apply.Options{KeepModes: true})
-		d.refusal(o.err)
+		led = d.names.dirOf(join(a.name, string(dir)), apply.Options{KeepModes: true})
 		if a.led == nil {
-			a.led = make(map[tree.Path]*apply.Root)
+			a.led = make(map[tree.Path]operatorDir)
 		}
-		r = o.root
-		a.led[dir] = r
+		a.led[dir] = led
 	}
-	return r, tree.Path(p.Base())
+	return led.root, tree.Path(p.Base()), led.err
 }
 
 // openAlts opens the alternate directories. One that is missing is warned about
@@ -196,7 +200,7 @@ func (d *Dest) level(f *flist.File, found *Found) Level {
 // AltDir lists directory p of an alternate directory. One that is not there has
 // no entries. Trouble is not told.
 func (d *Dest) AltDir(alt int, p tree.Path) ([]tree.Entry, error) {
-	root, at := d.inAlt(alt, p)
+	root, at, _ := d.findAlt(alt, p)
 	if root == nil {
 		return nil, nil
 	}

@@ -81,6 +81,8 @@ var messageCases = []messageCase{
 	{name: "a temporary directory that is none", args: "-T ../s/a", set: func(o *option.Set) { o.TempDir = "../s/a" }, dst: "d", setup: "mkdir d"},
 	{name: "alternate directories that are missing", args: "--link-dest=no --link-dest=../s/a",
 		set: func(o *option.Set) { o.LinkDest = []string{"no", "../s/a"} }, dst: "d", setup: "mkdir d"},
+	{name: "a symlink of another user in an alternate directory", args: "--link-dest=../alt", set: func(o *option.Set) { o.LinkDest = []string{"../alt"} },
+		dst: "d", setup: "mkdir alt; echo 1 > s/dir/y; ln -s ../s/dir alt/dir; chown -h 65534 alt/dir", root: true},
 	{name: "backups in a new directory", args: "-b --backup-dir=../b --info=backup", set: backupDir, dst: "d",
 		setup: "mkdir -p d/dir; echo old > d/a; echo old > d/dir/x"},
 	{name: "a backup directory that is none", args: "-b --backup-dir=../s/a", set: func(o *option.Set) { o.Backup, o.BackupDir, o.Suffix = true, "../s/a", "" },
