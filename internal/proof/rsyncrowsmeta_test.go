@@ -34,6 +34,7 @@ var linkRows = []row{
 	{name: "safe links with verbose", world: manyLinks, args: "-av --safe-links"},
 	{name: "copy dirlinks", world: manyLinks, args: "-aik"},
 	{name: "keep dirlinks", world: manyLinks, args: "-aiK"},
+	{name: "keep dirlinks of another user", root: true, world: "real/\nsrc/d/a 1\ndst/d -> ../real uid=1000\n", args: "-aiK"},
 	{name: "keep dirlinks with delete", world: manyLinks, args: "-aiK --delete"},
 	{name: "munged links", world: manyLinks, args: "-ai --munge-links", twice: true},
 	{name: "links unmunged", world: "src/a -> /rsyncd-munged/b\nsrc/c -> d\n", args: "-ai --munge-links"},

@@ -81,6 +81,13 @@ var filterRows = []row{
 	{name: "dir merge excluded from the transfer", world: selected, args: "-ai -f ':e .rsync-filter' --delete"},
 	{name: "dir merge beside anchors", world: "src/x/.m \"- /f\\n- g/h\\n+ i\\n- i*\\n\"\nsrc/x/f 1\nsrc/x/y/f 2\nsrc/x/g/h 3\nsrc/x/y/g/h 4\nsrc/x/i 5\nsrc/x/ij 6\n", args: "-ai -f ': .m'"},
 	{name: "dir merge above the source", world: ".m \"- *.o\\n\"\n" + selected, args: "-ai -f ': /.m'"},
+	{name: "dir merge through symlinks", root: true, args: "-ai -L --delete -f ': .m'", world: "rules \"- f\\nP keep\\n\"\nother/.m \"- g\\n\"\nother/g 1\nother/h 2\n" +
+		"src/.m -> ../rules\nsrc/f 1\nsrc/keep/.m -> ../../rules uid=1000\nsrc/keep/f 2\nsrc/d -> ../other uid=1000\nsrc/e -> ../other\n" +
+		"dst/.m -> ../rules\ndst/keep/f 2\ndst/d/x 1\n"},
+	{name: "dir merge in the destination through symlinks", root: true, args: "-ai --delete -f ': .m' --exclude=.m", world: "rules \"P keep\\n\"\nsrc/d/a 1\n" +
+		"dst/.m -> ../rules\ndst/keep 1\ndst/d/.m -> ../../rules uid=1000\ndst/d/keep 1\n"},
+	{name: "dir merge in a whole pass over symlinks", root: true, args: "-ai --delete-before -f ': .m'",
+		world: "real/\nsrc/l -> nowhere\nsrc/d/a 1\ndst/l -> nowhere uid=1000\ndst/d -> ../real uid=1000\n"},
 	{name: "dir merge that clears", world: "src/.m \"- a\\n\"\nsrc/a 1\nsrc/x/.m \"!\\n- b\\n\"\nsrc/x/a 2\nsrc/x/b 3\n", args: "-ai -f ': .m'"},
 	{name: "cvs exclude", world: selected, args: "-aiC"},
 	{name: "cvs exclude with delete", world: selected, args: "-aiC --delete"},

@@ -153,6 +153,17 @@ func (s *Scope) Broken(dir tree.Path) error {
 	return s.state(dir).broken
 }
 
+// Peek reads the merge files in dir, which may be none, and forgets them again.
+// For whoever wants to hear what Place.Read has to say.
+func (s *Scope) Peek(dir tree.Path) {
+	if s == nil || s.place.Read == nil {
+		return
+	}
+	for _, name := range s.MergeNames() {
+		_, _ = s.place.Read(dir, name)
+	}
+}
+
 // ExplainChild is Child, or ChildProtected, with the reasons.
 func (s *Scope) ExplainChild(side Side, dir tree.Path) func(name string, isDir bool) Verdict {
 	if s == nil {

@@ -132,6 +132,21 @@ func TestMergeFilesAreReadOnceAndLazily(t *testing.T) {
 	}
 }
 
+func TestPeekReadsAndForgets(t *testing.T) {
+	m := newMergeFiles(map[string]string{"d/f/.m": "- *"})
+	s := rulesOf(t, filter.Implied{}, ": .m", ": .n").Scope(m.read)
+	for range 2 {
+		s.Peek("d/f")
+	}
+	if m.reads["d/f/.m"] != 2 || m.reads["d/f/.n"] != 2 || len(m.reads) != 2 {
+		t.Errorf("it has read %v", m.reads)
+	}
+	if s.Hidden("d/g", false) {
+		t.Error("what was read is in force elsewhere")
+	}
+	(*filter.Scope)(nil).Peek("d")
+}
+
 func TestForget(t *testing.T) {
 	m := newMergeFiles(map[string]string{"d/.r": "- a"})
 	s := rulesOf(t, filter.Implied{}, ": .r").Scope(m.read)

@@ -3,6 +3,7 @@ package walk_test
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -194,5 +195,32 @@ func TestLinksInsideAreFollowed(t *testing.T) {
 		}
 		_ = again.Close()
 		_ = r.Close()
+	}
+}
+
+func TestOperatorReadsRegularFiles(t *testing.T) {
+	top := operatorTree(t)
+	base, err := os.Open(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer base.Close()
+	if err := unix.Mkfifo(filepath.Join(top, "fifo"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	o := walk.Operator{Base: base}
+	if data, err := o.ReadFile("ours/sub/f", 5); err != nil || string(data) != "found" {
+		t.Errorf("it has %q, %v", data, err)
+	}
+	for _, name := range []string{"none", "dir", "fifo", "self", "out/f"} {
+		if _, err := o.ReadFile(name, 5); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := o.ReadFile("out", 4); err == nil || errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is too large gives %v", err)
+	}
+	if _, err := o.ReadFile("theirs/sub/f", 5); os.Geteuid() == 0 && !errors.Is(err, walk.UntrustedLink{}) {
+		t.Errorf("the link of another user gives %v", err)
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"lockstep/internal/fs/apply"
 	"lockstep/internal/fs/tree"
-	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
@@ -43,11 +42,7 @@ func message(role, text string, err error) string {
 }
 
 // refusal says, on a line of its own, that err is the refusal of a symlink.
-func (d *Dest) refusal(err error) {
-	if refused := new(walk.UntrustedLink); errors.As(err, refused) {
-		d.say(wire.CodeError, "%s", refused.Error())
-	}
-}
+func (d *Dest) refusal(err error) { output.TellRefusal(d.p.Talk, err) }
 
 // errnoOf is the system error behind err, 0 if there is none.
 func errnoOf(err error) syscall.Errno {

@@ -108,8 +108,8 @@ func (d *Dest) overlay(at apply.Place, have *Found) error {
 }
 
 // throughLink exchanges a symlink to a directory for the directory (-K). One
-// that leads out of the tree counts as the directory too, as with rsync; but
-// nothing can be done in it.
+// that leads out of the tree counts as the directory too, as with rsync, whoever
+// made it; but nothing can be done in it.
 func (d *Dest) throughLink(p tree.Path, have *Found) {
 	var dir Found
 	err := d.root.AtDir(p, func(at apply.Place) (err error) {
@@ -121,7 +121,7 @@ func (d *Dest) throughLink(p tree.Path, have *Found) {
 		dir.through = true
 		*have = dir
 	case errnoOf(err) == syscall.ELOOP:
-		if r, err := d.names.open(string(p), walk.NoLinks); err == nil {
+		if r, err := d.names.lenient().open(string(p), walk.NoLinks); err == nil {
 			if m, err := r.Lstat(tree.Root); err == nil {
 				*have = Found{Meta: m, real: m, outside: true}
 			}

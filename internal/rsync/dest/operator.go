@@ -66,11 +66,17 @@ func (d *Dest) shown(name string) string {
 	return name
 }
 
+// lenient are the same names through anybody's symlinks: for a look, no more.
+func (n names) lenient() *names {
+	n.op.Insecure = true
+	return &n
+}
+
 // look says what a name leads to, whoever made the symlinks on the way: an error
 // if to nothing. What leads out of a module counts as a directory, which cannot
 // be entered.
-func (n names) look(name string) (isDir bool, err error) {
-	n.op.Insecure = true
+func (n *names) look(name string) (isDir bool, err error) {
+	n = n.lenient()
 	r, err := n.open(name, walk.NoLinks)
 	switch no := errnoOf(err); {
 	case err == nil:

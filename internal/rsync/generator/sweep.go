@@ -30,7 +30,13 @@ type sweeper struct {
 // sweepAll deletes in all content directories (--delete-before, --delete-after).
 func (g *run) sweepAll(l *list) {
 	for _, f := range l.Order {
-		if f.Dup || f.Meta.Kind != tree.Dir || !f.Content || g.dirs[f]&lost != 0 {
+		switch {
+		case f.Dup:
+			continue
+		case f.Meta.Kind != tree.Dir || !f.Content:
+			g.p.Scope.Peek(g.d.Path(f))
+			continue
+		case g.dirs[f]&lost != 0:
 			continue
 		}
 		if f.Top {

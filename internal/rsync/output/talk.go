@@ -1,7 +1,10 @@
 package output
 
 import (
+	"errors"
+
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -26,6 +29,19 @@ type Talk interface {
 	Deleted(name tree.Path, m tree.Meta)
 	// Progress tells how far the file under way is; done ends it.
 	Progress(p Progress, done bool)
+}
+
+// TellRefusal says that a symlink of another user's is in the way, if err says so,
+// and reports whether it does.
+func TellRefusal(t Talk, err error) bool {
+	var refused walk.UntrustedLink
+	if !errors.As(err, &refused) {
+		return false
+	}
+	if t != nil {
+		t.Text(wire.CodeError, refused.Error())
+	}
+	return true
 }
 
 // Event is one entry for the formats of 5.3.

@@ -27,6 +27,8 @@ type origin struct {
 	label  string // in front of its names in messages
 	prefix string // in front of its names in the formats of 5.3
 
+	trusted func() error // whose symlinks lead here: an error for what the operator would not follow
+
 	held  *holder
 	mu    sync.Mutex
 	root  *walk.Root // nil while it is closed

@@ -3,7 +3,6 @@ package sender
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path"
@@ -15,11 +14,11 @@ import (
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/fs/walk"
+	"lockstep/internal/rsync/output"
 )
 
-// maxMerge is how much of a merge file is read, in bytes: more than the filter
-// accepts.
-const maxMerge = 1<<20 + 1
+// maxMerge bounds a merge file, in bytes; the filter accepts no more.
+const maxMerge = 1 << 20
 
 // scopeOf applies the rules to the tree of an origin.
 func (s *source) scopeOf(o *origin) *filter.Scope {
@@ -32,7 +31,7 @@ func (s *source) scopeOf(o *origin) *filter.Scope {
 			if s.held.place.Confined() {
 				return unreadable(s.mergeFileOfModule(path))
 			}
-			return unreadable(s.operatorFile(nil, path))
+			return unreadable(s.tellRefusal(s.operator().ReadFile(path, maxMerge)))
 		},
 		Unlisted:       !o.listed,
 		DeleteExcluded: s.params.Opt.DeleteExcluded,
@@ -45,6 +44,57 @@ func (s *source) mergeFile(o *origin, dir tree.Path, name string) ([]byte, error
 	if g := s.guard(); g != nil && g.Hidden(dir.Under(o.base).Under(o.guard).Join(name), false) {
 		return nil, fs.ErrNotExist
 	}
+	if s.held.place.Confined() {
+		return s.confinedFile(o, dir, name)
+	}
+	return s.tellRefusal(s.trustedFile(o, dir, name))
+}
+
+// trustedFile is a merge file as the operator names it: every symlink that leads
+// there, be it above the tree, must be one that he could have made.
+func (s *source) trustedFile(o *origin, dir tree.Path, name string) ([]byte, error) {
+	if err := o.trusted(); err != nil {
+		return nil, err
+	}
+	operator := s.operator()
+	if err := o.use(func(r *walk.Root) (err error) {
+		operator.Base, err = r.File()
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	defer operator.Base.Close()
+	return operator.ReadFile(string(dir.Join(name)), maxMerge)
+}
+
+// refused is the symlink that keeps the operator from a directory, if there is one.
+func (s *source) refused(dir string) error {
+	f, err := s.operator().Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err == nil {
+		_ = f.Close()
+	}
+	if !errors.As(err, new(walk.UntrustedLink)) {
+		return nil
+	}
+	return err
+}
+
+// operator opens what the operator names.
+func (s *source) operator() walk.Operator {
+	return walk.Operator{Insecure: s.params.Opt.InsecureLinks, Confine: s.params.Opt.ConfineRoot}
+}
+
+// tellRefusal says that a merge file was not opened because of a symlink; it is
+// not there then.
+func (s *source) tellRefusal(data []byte, err error) ([]byte, error) {
+	if output.TellRefusal(s.params.Talk, err) {
+		err = fs.ErrNotExist
+	}
+	return data, err
+}
+
+// confinedFile is a merge file in a module.
+func (s *source) confinedFile(o *origin, dir tree.Path, name string) ([]byte, error) {
 	var d *walk.Dir
 	err := o.use(func(r *walk.Root) (err error) {
 		if d, err = r.Dir(dir); err != nil {
@@ -56,48 +106,11 @@ func (s *source) mergeFile(o *origin, dir tree.Path, name string) ([]byte, error
 		return nil, err
 	}
 	defer d.Close()
-	if s.held.place.Confined() {
-		fd, err := d.OpenFollowing(name)
-		if err != nil {
-			return nil, notThere(err)
-		}
-		return content(os.NewFile(uintptr(fd), name))
-	}
-	f, err := d.Open(name)
-	if errors.Is(err, walk.ErrNotRegular) {
-		return s.trusted(d, name)
-	}
+	fd, err := d.OpenFollowing(name)
 	if err != nil {
-		return nil, err
+		return nil, notThere(err)
 	}
-	return content(f)
-}
-
-// trusted opens a merge file that is a symlink.
-func (s *source) trusted(d *walk.Dir, name string) ([]byte, error) {
-	fd, err := d.Acquire()
-	if err != nil {
-		return nil, err
-	}
-	defer d.Release()
-	base, err := unix.Dup(fd)
-	if err != nil {
-		return nil, err
-	}
-	dir := os.NewFile(uintptr(base), name)
-	defer dir.Close()
-	return s.operatorFile(dir, name)
-}
-
-// operatorFile is the content of a file that the operator named.
-func (s *source) operatorFile(base *os.File, name string) ([]byte, error) {
-	opt := s.params.Opt
-	o := walk.Operator{Base: base, Insecure: opt.InsecureLinks, Confine: opt.ConfineRoot}
-	f, err := o.Open(name, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, err
-	}
-	return content(f)
+	return walk.ReadRegular(os.NewFile(uintptr(fd), name), maxMerge)
 }
 
 // mergeFileOfModule is the content of a file by its path below the module.
@@ -121,7 +134,7 @@ func (s *source) mergeFileOfModule(name string) ([]byte, error) {
 	if err != nil {
 		return nil, notThere(err)
 	}
-	return content(os.NewFile(uintptr(fd), base))
+	return walk.ReadRegular(os.NewFile(uintptr(fd), base), maxMerge)
 }
 
 // mergeError is an error in a merge file of an origin's tree as rsync says it.
@@ -164,17 +177,4 @@ func notThere(err error) error {
 		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
 	}
 	return err
-}
-
-// content reads a merge file and closes it.
-func content(f *os.File) ([]byte, error) {
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fs.ErrNotExist
-	}
-	return io.ReadAll(io.LimitReader(f, maxMerge))
 }

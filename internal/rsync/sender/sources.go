@@ -5,6 +5,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"sync"
 	"syscall"
 
 	"lockstep/internal/fs/filter"
@@ -176,6 +177,7 @@ func (l *lister) place(a *argument) (where, error) {
 	if err != nil {
 		return where{}, err
 	}
+	o.trusted = sync.OnceValue(func() error { return s.refused(label) })
 	o.scope = s.scopeOf(o)
 	s.origins = append(s.origins, o)
 	return where{origin: o, number: int32(len(s.origins) - 1)}, nil

@@ -268,7 +268,7 @@ func (e *end) destScope(d *dest.Dest) *filter.Scope {
 	top := firstOf(e.lists.Oldest())
 	place := filter.Place{DeleteExcluded: e.opt.DeleteExcluded, Unlisted: top == nil || !top.Path.IsRoot()}
 	if root := d.Root(); root != nil {
-		place.Read = mergeReader(root.Reader())
+		place.Read = e.mergeReader(root.Reader())
 	}
 	return e.rules.ScopeAt(place)
 }

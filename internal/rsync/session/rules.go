@@ -209,12 +209,27 @@ func readRules(r *wire.Reader, protocol int, b *filter.Builder) error {
 // maxMerge bounds a per-directory file of rules, in bytes.
 const maxMerge = 16 << 20
 
-// mergeReader reads the per-directory files of a tree.
-func mergeReader(root *walk.Root) filter.ReadMerge {
+// mergeReader reads the per-directory files of the destination. As the operator
+// names them they are read through symlinks that he could have made, but not at
+// a daemon, where a client does.
+func (e *end) mergeReader(root *walk.Root) filter.ReadMerge {
 	return func(dir tree.Path, name string) ([]byte, error) {
-		data, err := walk.ReadFile(root, dir.Join(name), maxMerge)
-		if errors.Is(err, walk.ErrNotRegular) {
-			err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+		if e.host != nil {
+			data, err := walk.ReadFile(root, dir.Join(name), maxMerge)
+			if errors.Is(err, walk.ErrNotRegular) {
+				err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+			}
+			return data, err
+		}
+		base, err := root.File()
+		if err != nil {
+			return nil, err
+		}
+		defer base.Close()
+		named := walk.Operator{Base: base, Insecure: e.opt.InsecureLinks, Confine: e.opt.ConfineRoot}
+		data, err := named.ReadFile(string(dir.Join(name)), maxMerge)
+		if output.TellRefusal(e.talk, err) {
+			err = fs.ErrNotExist
 		}
 		return data, err
 	}
