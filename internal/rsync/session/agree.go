@@ -50,6 +50,8 @@ type offer struct {
 	server  bool
 	list    []string // canonical names, best first
 	limited bool     // the environment says so
+	peer    string   // the list that the peer has sent
+	goes    string   // without saying, where none was
 }
 
 // newOffer makes an end's offer. A batch file has no room for names, so who
@@ -95,6 +97,7 @@ func (o *offer) text() string {
 // takes the first of the client's names that it knows: whatever the client's
 // order, that is what the client comes to.
 func (o *offer) choose(peer string) (string, error) {
+	o.peer = peer
 	var theirs []string
 	for _, word := range strings.Fields(peer) {
 		if name, err := o.canonical(word); err == nil {

@@ -65,9 +65,6 @@ func (r *errand) settleBatch(e *end) (*option.Set, error) {
 	if err != nil {
 		return r.Opt, err
 	}
-	if h.compat.Has(wire.IncRecurse) && !r.Opt.AllowIncRecurse(true) {
-		return r.Opt, fatalf(ExitSyntax, "Incompatible options specified for inc-recursive batch file.")
-	}
 	opt := *r.Opt
 	for i, f := range batchFlags {
 		want, have := h.flags&(1<<i) != 0, f.get(&opt)
@@ -84,6 +81,9 @@ func (r *errand) settleBatch(e *end) (*option.Set, error) {
 				r.talk.Text(wire.CodeInfo, verb+" the "+f.name+" option to match the batchfile.")
 			}
 		}
+	}
+	if h.compat.Has(wire.IncRecurse) && !r.Opt.AllowIncRecurse(true) {
+		return &opt, fatalf(ExitSyntax, "Incompatible options specified for inc-recursive batch file.")
 	}
 	a := agreement{protocol: h.protocol, compat: h.compat, seed: h.seed}
 	known := false

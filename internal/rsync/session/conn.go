@@ -295,6 +295,7 @@ func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []str
 	if err := h.shake(); err != nil {
 		return nil, c.fail(err)
 	}
+	h.account(talk)
 	e.agreement = h.agreement
 	c.protocol = h.protocol
 	e.mux()

@@ -221,6 +221,7 @@ func (h *handshake) readChoice(o *offer) (string, error) {
 
 // implied checks what goes without saying where nothing is negotiated.
 func (h *handshake) implied() error {
+	h.sums.goes, h.methods.goes = h.xfer.String(), h.compress.String()
 	var err error
 	if h.sumsOpen {
 		err = h.sums.accepts(h.xfer.String())

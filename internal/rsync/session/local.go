@@ -172,6 +172,9 @@ func (r *errand) agreeLocally() (agreement, error) {
 	}
 	err := h.agreeWith(&s)
 	h.seed = newSeed(r.Opt)
+	if err == nil {
+		h.account(r.talk)
+	}
 	return h.agreement, err
 }
 
