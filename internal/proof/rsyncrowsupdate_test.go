@@ -94,6 +94,7 @@ var deleteRows = []row{
 	{name: "delete with an I O error", world: small, args: "-ai --delete", from: "src/ src/nothing"},
 	{name: "delete with an I O error ignored", world: small, args: "-ai --delete --ignore-errors", from: "src/ src/nothing"},
 	{name: "delete missing args", world: small, args: "-ai --delete-missing-args", from: "src/a src/y src/d"},
+	{name: "delete missing args with statistics", world: small, args: "-a --delete-missing-args --stats", from: "src/a src/y src/d", via: []harness.Transport{harness.ShellPull}},
 	{name: "delete missing args of a full directory", world: "src/a 1\ndst/full/x 2\ndst/b 3\n", args: "-ai --delete-missing-args", from: "src/a src/full src/b"},
 	{name: "delete missing args with force", world: "src/a 1\ndst/full/x 2\ndst/b 3\n", args: "-ai --delete-missing-args --force", from: "src/a src/full src/b", least: 31},
 	{name: "delete missing args relative", world: "src/a 1\ndst/src/b 2\ndst/src/d/c 3\n", args: "-aiR --delete-missing-args", from: "src/a src/b src/d/c", least: 31},

@@ -125,9 +125,9 @@ func (g *run) until(ready func() bool) error {
 	}
 }
 
-// deletions sends the statistics of deletions, where there may be any.
+// deletions sends the statistics of deletions.
 func (g *run) deletions() {
-	if g.timing == never && !g.opt.Force {
+	if !g.tallies() {
 		return
 	}
 	g.w.Ndx(g.p.Protocol, wire.NDXDelStats)
@@ -135,6 +135,10 @@ func (g *run) deletions() {
 		g.w.Varint(min(n, maxDeleted))
 	}
 }
+
+// tallies reports whether the statistics have deletions: not those of missing
+// arguments alone.
+func (g *run) tallies() bool { return g.timing != never || g.opt.Force }
 
 // maxDeleted is the most that a count of deletions may be on the wire.
 const maxDeleted = 1 << 28
@@ -150,7 +154,7 @@ func (g *run) limitReached() {
 
 // count fills in the Result.
 func (g *run) count() {
-	if g.d == nil {
+	if g.d == nil || !g.tallies() {
 		return
 	}
 	n := g.d.DeleteCounts()
