@@ -32,6 +32,7 @@ var faults = []fault{
 	{"--backup-dir=../bak", "--inplace|--append"},             // the backup has no attributes
 	{"-S", "--append"},                                        // the first file that ends in zeros ends the run
 	{"-y", withoutPerms},                                      // a new file gets the mode of what it resembles
+	{"--delete-delay", "-F|-FF|.rsync-filter'"},               // what merge files protect is removed with its directory
 	{"--append", "-y|--compare-dest|--copy-dest|--link-dest"}, // a new file lacks what another basis has
 }
 

@@ -49,6 +49,18 @@ func TestWhatIsProtectedStays(t *testing.T) {
 	})
 }
 
+// With --delete-delay rsync forgets what the merge files above a directory that
+// is removed have to say.
+func TestMergeFilesProtectAtAnyTime(t *testing.T) {
+	eachTiming(t, func(t *testing.T, r *rig) {
+		r.filters = []string{": .rules"}
+		plant(t, r.src, "d/.rules P *.keep", "e/f x")
+		plant(t, r.dst, "d/.rules P *.keep", "d/gone/a.keep y", "d/gone/b y", "e/f x")
+		r.run()
+		equal(t, "tree", shape(t, r.dst), "d/", "d/.rules P *.keep", "d/gone/", "d/gone/a.keep y", "e/", "e/f x")
+	})
+}
+
 func TestMaxDeleteStopsDeletion(t *testing.T) {
 	eachTiming(t, func(t *testing.T, r *rig) {
 		r.words = append(r.words, "--max-delete=1")
