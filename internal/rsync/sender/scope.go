@@ -31,7 +31,12 @@ func (s *source) scopeOf(o *origin) *filter.Scope {
 			if s.held.place.Confined() {
 				return unreadable(s.mergeFileOfModule(path))
 			}
-			return unreadable(s.tellRefusal(s.operator().ReadFile(path, maxMerge)))
+			var data []byte
+			err := s.asOperator(nil, func(as walk.Operator) (err error) {
+				data, err = as.ReadFile(path, maxMerge)
+				return err
+			})
+			return unreadable(s.tellRefusal(data, err))
 		},
 		Unlisted:       !o.listed,
 		DeleteExcluded: s.params.Opt.DeleteExcluded,
@@ -56,32 +61,44 @@ func (s *source) trustedFile(o *origin, dir tree.Path, name string) ([]byte, err
 	if err := o.trusted(); err != nil {
 		return nil, err
 	}
-	operator := s.operator()
-	if err := o.use(func(r *walk.Root) (err error) {
-		operator.Base, err = r.File()
+	var data []byte
+	err := o.use(func(r *walk.Root) error {
+		return s.asOperator(r, func(as walk.Operator) (err error) {
+			data, err = as.ReadFile(string(dir.Join(name)), maxMerge)
+			return err
+		})
+	})
+	return data, err
+}
+
+// refused is the symlink that keeps the operator from a name relative to r, if
+// there is one. Whether there is anything of that name makes no difference.
+func (s *source) refused(r *walk.Root, name string) error {
+	return s.asOperator(r, func(as walk.Operator) error {
+		f, err := as.Open(name, unix.O_PATH, 0)
+		if err == nil {
+			_ = f.Close()
+		}
+		if !errors.As(err, new(walk.UntrustedLink)) {
+			return nil
+		}
 		return err
-	}); err != nil {
-		return nil, err
-	}
-	defer operator.Base.Close()
-	return operator.ReadFile(string(dir.Join(name)), maxMerge)
+	})
 }
 
-// refused is the symlink that keeps the operator from a directory, if there is one.
-func (s *source) refused(dir string) error {
-	f, err := s.operator().Open(dir, unix.O_PATH|unix.O_DIRECTORY, 0)
-	if err == nil {
-		_ = f.Close()
+// asOperator does f as whoever named the options; names are relative to r, or
+// to the working directory if that is nil.
+func (s *source) asOperator(r *walk.Root, f func(as walk.Operator) error) error {
+	as := walk.Operator{Insecure: s.params.Opt.InsecureLinks, Confine: s.params.Opt.ConfineRoot}
+	if r != nil {
+		base, err := r.File()
+		if err != nil {
+			return err
+		}
+		defer base.Close()
+		as.Base = base
 	}
-	if !errors.As(err, new(walk.UntrustedLink)) {
-		return nil
-	}
-	return err
-}
-
-// operator opens what the operator names.
-func (s *source) operator() walk.Operator {
-	return walk.Operator{Insecure: s.params.Opt.InsecureLinks, Confine: s.params.Opt.ConfineRoot}
+	return f(as)
 }
 
 // tellRefusal says that a merge file was not opened because of a symlink; it is

@@ -13,6 +13,7 @@ import (
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -21,6 +22,7 @@ type arguments struct {
 	base    string    // the directory of --files-from
 	last    tree.Path // the parent of the argument before, as it was listed
 	implied int       // incremental: the number in kids of the directory that argument leads through, -1 without
+	trusted way       // of a name of --files-from before
 	dot     bool      // "." was listed because names began with "./"
 	ruled   ruled     // by what arguments are filtered
 	held    *walk.Dir // the directory that the last argument was found in
@@ -117,6 +119,10 @@ func (l *lister) argument(text string) error {
 			l.voice.say(wire.CodeInfo, "skipping directory .")
 		}
 	}
+	if err := l.distrusted(&a, w); err != nil {
+		output.TellRefusal(l.src.params.Talk, err)
+		return l.notFound(&a, w, err)
+	}
 	f, err := l.look(&a, w)
 	if err != nil {
 		return l.notFound(&a, w, err)
@@ -134,6 +140,34 @@ func (l *lister) argument(text string) error {
 		return nil
 	}
 	return l.emit(&a, f)
+}
+
+// distrusted is the symlink of another user's that a name of --files-from would
+// lead through, below the directory that it is relative to. Where symlinks are
+// to be followed anyway it makes no difference who owns them.
+func (l *lister) distrusted(a *argument, w where) error {
+	s := l.src
+	if s.job.Sources.Names == nil || !s.params.Opt.Relative || s.follows() || s.held.place.Confined() {
+		return nil
+	}
+	to := way{w.origin, w.origin.below(a.name)}
+	if !a.slash {
+		to.path = to.path.Parent()
+	}
+	if to == l.trusted || to.path == tree.Root {
+		return nil
+	}
+	err := w.origin.use(func(r *walk.Root) error { return s.refused(r, string(to.path)) })
+	if err == nil {
+		l.trusted = to
+	}
+	return err
+}
+
+// way is a path below an origin, in the words of that.
+type way struct {
+	origin *origin
+	path   tree.Path
 }
 
 // shown is a path of the list as it is printed.
@@ -177,7 +211,7 @@ func (l *lister) place(a *argument) (where, error) {
 	if err != nil {
 		return where{}, err
 	}
-	o.trusted = sync.OnceValue(func() error { return s.refused(label) })
+	o.trusted = sync.OnceValue(func() error { return s.refused(nil, label) })
 	o.scope = s.scopeOf(o)
 	s.origins = append(s.origins, o)
 	return where{origin: o, number: int32(len(s.origins) - 1)}, nil
