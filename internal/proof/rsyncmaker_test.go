@@ -227,6 +227,18 @@ func (w *madeWorld) uniqueAlts() {
 	w.alt = slices.DeleteFunc(w.alt, func(o thing) bool { return o.kind != 'd' && shared[path.Base(o.name)] })
 }
 
+// ownLinks makes all symlinks those of the user: rsync looks for merge files
+// below them before and after a transfer, and says that it does not follow others.
+func (w *madeWorld) ownLinks() {
+	for _, things := range [][]thing{w.source, w.dest} {
+		for i := range things {
+			if things[i].kind == 'l' {
+				things[i].owner = ""
+			}
+		}
+	}
+}
+
 // older makes up what the tree may have been before.
 func (g *maker) older(source []thing) []thing {
 	var all []thing

@@ -253,6 +253,9 @@ func makeUp(seed uint64) randomCase {
 	if c.has("-H") && c.has("--compare-dest") {
 		world.uniqueAlts()
 	}
+	if c.has("--delete") && c.has("-F|-FF|-C|':|':e") {
+		world.ownLinks()
+	}
 	if c.has("-X") && c.has(withoutPerms) {
 		world.plainDirs("user.")
 	}
