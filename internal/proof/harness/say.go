@@ -108,11 +108,12 @@ func PlainErrors(text, world string, code int, programs ...string) string {
 }
 
 // told are lines that come over a way of their own, so that where they stand
-// among the others depends on which of two processes was faster: deletions, and
-// what is said of names that are left out.
+// among the others depends on which of two processes was faster: deletions, what
+// is said of names that are left out, and what a sender misses.
 var told = []*regexp.Regexp{
 	regexp.MustCompile(`^(?:TIME \[PID\] )?(\*?deleting |del\. |cannot delete |Deletions stopped|IO error encountered)`),
 	regexp.MustCompile(`^sender removed `),
+	regexp.MustCompile(`^(?:TIME \[PID\] )?(?:file|directory) has vanished: `), // before protocol 30 that is no warning
 	regexp.MustCompile(`^(?:TIME \[PID\] )?(skipping |ignoring |\[\w+\] )`),
 }
 
