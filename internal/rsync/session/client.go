@@ -216,6 +216,11 @@ func (r *errand) remote(ctx context.Context) (*output.Stats, error) {
 	if err != nil {
 		return nil, r.refuse(err)
 	}
+	if ep.Daemon && !ep.List {
+		ep.OnGreeted = func(protocol int) {
+			ep.trace(shown("sending daemon args: ", serverWords(r.Opt, protocol, r.ops.Push, paths)))
+		}
+	}
 	conn, err := Connect(ctx, *ep)
 	if errors.Is(err, errListed) {
 		return nil, nil

@@ -254,14 +254,8 @@ func (c *Conn) destination(opts *Options, path string) (string, error) {
 // and does the handshake.
 func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []string, talk output.Talk) (*end, error) {
 	c.stage = arguments
-	words := append(set.ServerArgs(c.protocol, !push), ".")
-	if set.SecludedArgs {
-		words = words[:len(words)-1]
-	} else {
-		words = append(words, paths...)
-	}
+	words := serverWords(set, c.protocol, push, paths)
 	if c.ep.Daemon { // else both ends find out, and both say so
-		c.ep.trace(shown("sending daemon args: ", words))
 		if err := fits(set, c.protocol, false); err != nil {
 			c.Close()
 			return nil, refuse(c.stage, ExitProtocol, err)
@@ -300,6 +294,15 @@ func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []str
 	c.protocol = h.protocol
 	e.mux()
 	return e, nil
+}
+
+// serverWords is the command line of a server as far as it may be seen.
+func serverWords(set *option.Set, protocol int, push bool, paths []string) []string {
+	words := set.ServerArgs(protocol, !push)
+	if set.SecludedArgs {
+		return words
+	}
+	return append(append(words, "."), paths...)
 }
 
 // send starts a remote shell with words for the server; for a daemon it puts

@@ -68,9 +68,11 @@ type Endpoint struct {
 
 	// What a command of rsync shows and passes on. OnText gets the daemon's
 	// lines before it comes to the point; if it is nil, MOTD has them. OnTrace
-	// gets what is being opened. Stderr gets the remote shell's standard error
-	// as it is; if it is nil, errors have it.
+	// gets what is being opened. OnGreeted hears the protocol once a daemon has
+	// greeted, before it is asked for the module. Stderr gets the remote shell's
+	// standard error as it is; if it is nil, errors have it.
 	OnText, OnTrace func(line string)
+	OnGreeted       func(protocol int)
 	Stderr          io.Writer
 	Getenv          func(string) string // nil is os.Getenv
 

@@ -154,6 +154,9 @@ func (c *Conn) greet(ctx context.Context) error {
 		c.Close()
 		return refuse(c.stage, ExitProtocol, fmt.Errorf("the daemon speaks protocol %d, at least %d is needed", v.protocol, MinProtocol))
 	}
+	if c.ep.OnGreeted != nil {
+		c.ep.OnGreeted(c.protocol)
+	}
 	if len(c.ep.EarlyInput) > 0 {
 		c.say("#early_input=%d\n%s", len(c.ep.EarlyInput), c.ep.EarlyInput)
 	}
