@@ -14,6 +14,7 @@ import (
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -288,15 +289,19 @@ func (o *opener) options() error {
 	return nil
 }
 
+// checkScratch ends the run if the temporary directory can't be looked at, or is
+// none.
 func (o *opener) checkScratch() error {
 	name, what := o.d.opt.TempDir, ""
 	switch isDir, err := o.look(name); {
+	case err == nil && isDir:
+		return nil
+	case err == nil:
+		what = "is not a directory"
 	case errnoOf(err) == syscall.ENOENT:
 		what = "does not exist"
-	case err == nil && !isDir, errnoOf(err) == syscall.ENOTDIR:
-		what = "is not a directory"
 	default:
-		return nil
+		return &Error{Code: exitFile, Text: fmt.Sprintf("Failed to stat temp-dir %s: %s", o.d.shown(name), output.Sentence(errnoOf(err))), Err: err}
 	}
 	return &Error{Code: exitSyntax, Text: fmt.Sprintf("The temp-dir %s: %s", what, o.d.shown(name)), Err: o.d.scratch.err}
 }

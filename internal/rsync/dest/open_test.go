@@ -243,3 +243,25 @@ func TestDirectoriesAreLookedAtInRsyncsOrder(t *testing.T) {
 		}
 	}
 }
+
+func TestATemporaryDirectoryThatCannotBeUsedEndsTheRun(t *testing.T) {
+	for _, c := range []struct {
+		name, want string
+		code       int
+	}{
+		{"none", "The temp-dir does not exist: none", 1},
+		{"file", "The temp-dir is not a directory: file", 1},
+		{"file/none", "Failed to stat temp-dir file/none: Not a directory", 11},
+		{"loop", "Failed to stat temp-dir loop: Too many levels of symbolic links", 11},
+	} {
+		dir := t.TempDir()
+		must(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o644))
+		must(t, os.Symlink("loop", filepath.Join(dir, "loop")))
+		opt := options()
+		opt.TempDir = c.name
+		_, err := dest.Open(dest.Params{Opt: opt, Protocol: 32, Talk: new(talk)}, dir, dest.List{Entries: 2})
+		if failed := new(dest.Error); !errors.As(err, &failed) || failed.Text != c.want || failed.Code != c.code {
+			t.Errorf("%s: the error is %v", c.name, err)
+		}
+	}
+}
