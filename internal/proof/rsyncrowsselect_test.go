@@ -72,6 +72,8 @@ var filterRows = []row{
 	{name: "exclude from with nulls", world: selected + "list \"*.o\\x00/tmp\\x00\"\n", args: "-ai -0 --exclude-from=$W/list"},
 	{name: "merge file", world: selected, args: "-ai -f '. $W/src/rules'"},
 	{name: "merge file of excludes", world: selected + "plain \"*.o\\n*.c\\n\"\n", args: "-ai -f '.- $W/plain'"},
+	{name: "the rules that let names of later lists pass", world: "src/d/a.c 1\nsrc/d/b 2\nsrc/d/e/f.c 3\nsrc/g.c 4\n", args: "-a -vv --include=*/ --include=*.c --exclude=*",
+		via: []harness.Transport{harness.ShellPull, harness.DaemonPull}, order: true},
 	{name: "dir merge", world: selected, args: "-aiF"},
 	{name: "dir merge with delete", world: selected, args: "-aiF --delete"},
 	{name: "dir merge above what is listed", world: "src/d/\ndst/d/old.o 5\ndst/.rsync-filter \"- *.o\\n\"\n", args: "-ri --delete -f ': .rsync-filter'", from: "src/d", least: 29},

@@ -3,7 +3,6 @@ package generator
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
@@ -140,18 +139,21 @@ func (g *run) explain(p tree.Path, isDir, kept bool) {
 		return
 	}
 	v := g.p.Scope.Explain(filter.Receiver, p, isDir)
-	if v.Rule == nil || v.Excluded != kept {
-		return
+	if v.Rule != nil && v.Excluded == kept {
+		g.text(wire.CodeInfo, Explained(v, p, isDir))
 	}
+}
+
+// Explained says which rule decided about p, in the generator's words.
+func Explained(v filter.Verdict, p tree.Path, isDir bool) string {
 	verb, what := "risking", "file"
-	if kept {
+	if v.Excluded {
 		verb = "protecting"
 	}
 	if isDir {
 		what = "directory"
 	}
-	_, pattern, _ := strings.Cut(v.Rule.String(), " ")
-	g.text(wire.CodeInfo, fmt.Sprintf("[generator] %s %s %s because of pattern %s", verb, what, p, pattern))
+	return fmt.Sprintf("[generator] %s %s %s because of pattern %s", verb, what, p, v.Rule.Shown())
 }
 
 // removeExtra removes what has no business to be at p.

@@ -59,6 +59,7 @@ type end struct {
 	batch     *batchWriter    // records the session; nil usually
 	reading   *receiver.Batch // the other end is a batch file
 	wanted    *wanted         // what a client that receives has asked for
+	updating  bool            // the lists that decide about the destination are there
 }
 
 // sends reports whether this end has the source files.

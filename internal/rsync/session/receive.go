@@ -52,6 +52,7 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 	if len(first.Files) == 0 && !e.server {
 		return e.emptyStats(), nil // the server has gone (rsync-filelist 2.6)
 	}
+	e.updating = true
 	if e.opt.ListOnly > 0 {
 		arg = "." // nothing is done there
 	}

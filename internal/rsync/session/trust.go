@@ -8,6 +8,9 @@ import (
 	"lockstep/internal/fs/filter"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/generator"
+	"lockstep/internal/rsync/option"
+	"lockstep/internal/rsync/wire"
 )
 
 // wanted is what a client that receives has asked for: a sender may list that
@@ -190,11 +193,28 @@ func (e *end) excludes() func(tree.Path, bool) bool {
 		return func(tree.Path, bool) bool { return false }
 	}
 	scope := e.rules.ScopeAt(filter.Place{DeleteExcluded: e.opt.DeleteExcluded})
+	childOf := scope.Child
+	if e.opt.Debug[option.DebugFilter] > 0 {
+		childOf = func(dir tree.Path) func(string, bool) bool { return e.explaining(scope, dir) }
+	}
 	dir, child := tree.Path("\x00"), func(string, bool) bool { return false }
 	return func(p tree.Path, isDir bool) bool {
 		if d := p.Parent(); d != dir { // names come directory by directory
-			dir, child = d, scope.Child(d)
+			dir, child = d, childOf(d)
 		}
 		return child(p.Base(), isDir)
+	}
+}
+
+// explaining is the scope's Child that says which rules let names of dir pass:
+// those that come while rsync's generator runs, for that is who says it.
+func (e *end) explaining(scope *filter.Scope, dir tree.Path) func(string, bool) bool {
+	explain := scope.ExplainChild(filter.Sender, dir)
+	return func(name string, isDir bool) bool {
+		v := explain(name, isDir)
+		if v.Rule != nil && !v.Excluded && e.updating {
+			e.talk.Text(wire.CodeInfo, generator.Explained(v, v.At, isDir))
+		}
+		return v.Excluded
 	}
 }
