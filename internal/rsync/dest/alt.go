@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -238,7 +239,11 @@ func (d *Dest) CopyAlt(f *flist.File, alt int, have *Found) error {
 	}
 	src, err := root.Reader().Open(from)
 	if err != nil {
-		return d.told(err, "open %s failed", d.quoted(string(p)))
+		name := d.shown(d.alts[alt].name)
+		if d.p.Module == nil {
+			name = d.names.full(name)
+		}
+		return d.told(err, "open %s", d.quoted(strings.TrimSuffix(name, "/")+"/"+string(p)))
 	}
 	defer src.Close()
 	o := &Output{d: d, f: f, path: p, have: *have, like: *have, end: -1, waits: true}

@@ -192,7 +192,11 @@ func (s *setter) owner() bool {
 	if s.want.GID != s.have.GID {
 		gid = int(s.want.GID)
 	}
-	if s.failedOn(s.o.Chown(uid, gid), "chown ", " failed") {
+	what := "chown "
+	if uid < 0 {
+		what = "chgrp "
+	}
+	if s.failedOn(s.o.Chown(uid, gid), what, " failed") {
 		return false
 	}
 	s.changed = true

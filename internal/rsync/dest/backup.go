@@ -29,6 +29,9 @@ func (o *opener) openBackups() error {
 	if errnoOf(d.backups.err) == syscall.ENOTDIR && o.exists(d.opt.BackupDir) == nil {
 		return &Error{Code: exitSyntax, Text: "The backup-dir is not a directory: " + d.opt.BackupDir, Err: d.backups.err}
 	}
+	if err := o.exists(d.opt.BackupDir); errnoOf(err) == syscall.EACCES {
+		return d.outOfReach(d.shown(d.opt.BackupDir), err)
+	}
 	if d.opt.Info[option.InfoBackup] > 0 {
 		fresh := ""
 		if missing(d.backups.err) {

@@ -44,6 +44,11 @@ func message(role, text string, err error) string {
 // refusal says, on a line of its own, that err is the refusal of a symlink.
 func (d *Dest) refusal(err error) { output.TellRefusal(d.p.Talk, err) }
 
+// outOfReach is about a directory that this user may not look at.
+func (d *Dest) outOfReach(what string, err error) *Error {
+	return &Error{Code: exitFile, Text: fmt.Sprintf("Failed to stat %s: %s", what, output.Sentence(errnoOf(err))), Err: err}
+}
+
 // errnoOf is the system error behind err, 0 if there is none.
 func errnoOf(err error) syscall.Errno {
 	if no, plain := err.(syscall.Errno); plain {

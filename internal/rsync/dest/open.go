@@ -14,7 +14,6 @@ import (
 	"lockstep/internal/fs/walk"
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
-	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -301,7 +300,7 @@ func (o *opener) checkScratch() error {
 	case errnoOf(err) == syscall.ENOENT:
 		what = "does not exist"
 	default:
-		return &Error{Code: exitFile, Text: fmt.Sprintf("Failed to stat temp-dir %s: %s", o.d.shown(name), output.Sentence(errnoOf(err))), Err: err}
+		return o.d.outOfReach("temp-dir "+o.d.shown(name), err)
 	}
 	return &Error{Code: exitSyntax, Text: fmt.Sprintf("The temp-dir %s: %s", what, o.d.shown(name)), Err: o.d.scratch.err}
 }

@@ -122,13 +122,16 @@ func (m *run) transfer(q *request, o *openList) error {
 	redo, dry := o.Sent(q.ndx), m.params.Opt.DryRun
 	switch {
 	case !dry && q.load.err != nil:
+		if o.facts != nil { // what is listed for a client counts before it is opened
+			m.note(q, o)
+			m.counts(q, o)
+		}
 		return m.noSend(q.ndx, o, q.load.err)
 	case !dry && m.appends() && !redo && q.load.size < o.fact(q.ndx).size:
 		return m.diminished(q, o)
 	}
 	o.MarkSent(q.ndx)
-	m.result.Transferred++
-	m.result.TransferredSize += o.fact(q.ndx).size
+	m.counts(q, o)
 	if dry {
 		m.headerSize(q)
 		m.header(q)
@@ -156,6 +159,12 @@ func (m *run) send(q *request, o *openList, values []xattrValue, redo bool) erro
 	m.transferred(q, e, digest)
 	m.voice.debug(option.DebugSend, 1, "sender finished %s", name)
 	return err
+}
+
+// counts takes a file into the numbers of those that were transferred.
+func (m *run) counts(q *request, o *openList) {
+	m.result.Transferred++
+	m.result.TransferredSize += o.fact(q.ndx).size
 }
 
 // appends reports whether files grow (--append, --append-verify).

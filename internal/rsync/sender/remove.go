@@ -24,8 +24,6 @@ func (m *run) remove(q *request) error {
 		return nil
 	}
 	path := o.Path(q.ndx)
-	org := m.lists.src.origins[o.fact(q.ndx).origin]
-	name := org.full(path)
 	switch err := m.unlink(o, q, path); {
 	case err == nil:
 		m.result.Removed++
@@ -39,7 +37,7 @@ func (m *run) remove(q *request) error {
 	case errors.Is(err, errNoWay):
 		m.voice.say(wire.CodeErrorXfer, "rsync: [sender] sender failed to secure-open-parent %s: %s", shown(path), output.Strerror(err))
 	default:
-		m.voice.trouble("sender failed to remove", name, err)
+		m.voice.say(wire.CodeErrorXfer, "rsync: [sender] sender failed to remove %s: %s", shown(path), output.Strerror(err))
 	}
 	return nil
 }

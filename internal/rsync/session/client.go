@@ -8,7 +8,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"lockstep/internal/fs/filter"
@@ -314,6 +316,9 @@ func (r *errand) unconnected(ctx context.Context, ep *Endpoint, err error) error
 	var spawn *spawnError
 	if errors.As(err, &spawn) {
 		code = ExitIPC
+		if errors.Is(spawn.err, exec.ErrNotFound) { // which has no number
+			spawn.err = syscall.ENOENT
+		}
 		err = fatalf(code, "rsync: [%s] Failed to exec %s: %s", r.role, spawn.program, output.Strerror(spawn.err))
 	}
 	for _, line := range r.connectWords(ep, err) {
