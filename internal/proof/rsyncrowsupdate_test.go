@@ -107,6 +107,8 @@ var deleteRows = []row{
 	{name: "deletions are shown with the modes changed", world: "src/a 1\ndst/b 2 mode=0604\ndst/d/c 1\ndst/l -> x\n", args: "-a --delete-delay --chmod=F640,D700 --out-format='%o %n %B'", via: []harness.Transport{harness.ShellPull}},
 	{name: "missing args are shown as they are", world: "src/a 1\ndst/b 2 mode=0604\ndst/d/c 1\n", args: "-a --delete-missing-args --force --chmod=F640,D700 --out-format='%o %n %B'", from: "src/a src/b src/d", via: []harness.Transport{harness.ShellPull}, least: 31},
 	{name: "delete with backups", world: mixed, args: "-aib --delete"},
+	{name: "backups are told before the next file", args: "-aib --info=backup", via: []harness.Transport{harness.Local, harness.DaemonPull},
+		world: "src/a 20k#1\nsrc/b 10\nsrc/c 20k#2\nsrc/d 11\nsrc/e 20k#1\nsrc/f 12\ndst/a 1\ndst/b 2\ndst/c 3\ndst/d 4\ndst/e 5\ndst/f 6\n"},
 	{name: "backups in the way of backups", world: "src/b/c 1\nsrc/l -> x\ndst/b 5\ndst/b~/b~/inner 3\ndst/l 4\ndst/l~/x 1\n", args: "-aib --delete"},
 	{name: "delayed updates and backups that are not to be had", world: "src/b 10\nsrc/c 10\ndst/b 5\ndst/b~/x 3\ndst/c 9\n", args: "-aib --delay-updates -f 'P x'"},
 	{name: "delete with a backup directory", world: mixed, args: "-aib --delete --backup-dir=../bak"},

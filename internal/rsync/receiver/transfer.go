@@ -8,6 +8,7 @@ import (
 	"lockstep/internal/rsync/compress"
 	"lockstep/internal/rsync/delta"
 	"lockstep/internal/rsync/dest"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -136,10 +137,16 @@ func (m *run) receive(e *echo) error {
 		return tokenError(err)
 	}
 	m.meter.end()
-	if j.skip > 0 { // a wrong digest is the rule here: it is told before the next file
-		m.workers.wait()
+	if j.skip > 0 || m.tellsBackups() {
+		m.workers.wait() // what is told, as a wrong digest after --append, comes before the next file
 	}
 	return nil
+}
+
+// tellsBackups reports whether each backup is told.
+func (m *run) tellsBackups() bool {
+	opt := m.params.Opt
+	return opt.Backup && opt.Info[option.InfoBackup] > 0
 }
 
 // prefix is how many bytes of the file stand already when data are appended.
