@@ -67,8 +67,9 @@ func corners(via harness.Transport) []corner {
 }
 
 const (
-	oldestProtocol = 27
-	newestProtocol = 32
+	oldestProtocol  = 27
+	reportsProtocol = 29 // before, a client that receives shows from two processes what it does
+	newestProtocol  = 32
 )
 
 // lab is where worlds are made and what they are tried with.
@@ -179,6 +180,7 @@ func needLab(t *testing.T) {
 // attempt is one run of a row.
 type attempt struct {
 	world    string
+	via      harness.Transport
 	mounts   []string
 	words    []string
 	outcomes []harness.Outcome
@@ -252,7 +254,7 @@ func orElse(s, other string) string {
 
 // try does the row once, or twice if that is asked for.
 func (r row) try(via harness.Transport, protocol int, c corner) (attempt, error) {
-	a := attempt{span: harness.Span{From: time.Now().Add(-time.Second)}, mounts: strings.Fields(r.mount)}
+	a := attempt{via: via, span: harness.Span{From: time.Now().Add(-time.Second)}, mounts: strings.Fields(r.mount)}
 	var err error
 	if a.world, err = newWorld(r.world, a.mounts...); err != nil {
 		return a, err
@@ -287,6 +289,9 @@ func (r row) differences(want, got attempt) ([]string, error) {
 	var found []string
 	for i, a := range want.outcomes {
 		b := got.outcomes[i]
+		if want.via == harness.DaemonPush {
+			a, b = a.HungUp(), b.HungUp()
+		}
 		say := func(o harness.Outcome, world string) string {
 			if o.TimedOut {
 				return "no end within the limit"
@@ -367,6 +372,7 @@ func (r row) cases(all bool) []rowCase {
 			return
 		}
 		c := rowCase{r, via, protocol}
+		c.order = c.order || via.Pull() && protocol < reportsProtocol
 		if !slices.ContainsFunc(cases, func(o rowCase) bool { return o.via == via && o.protocol == protocol }) {
 			cases = append(cases, c)
 		}

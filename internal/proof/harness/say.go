@@ -69,6 +69,19 @@ func Plain(text, world string, programs ...string) string {
 // transfer at an old protocol that was complete or one that could not begin.
 var lateEnd = regexp.MustCompile(`(?m)^rsync error: error in (?:rsync protocol data stream \(code 12\)|socket IO \(code 10\)) .*\n`)
 
+// hungUp is how a client ends whose server is gone.
+var hungUp = regexp.MustCompile(`(?m)^rsync: connection unexpectedly closed .*\n|^rsync error: error in (?:rsync protocol data stream \(code 12\)|socket IO \(code 10\)) .*\n`)
+
+// HungUp is the outcome of a push to a daemon that may have gone before it had
+// read everything: then it is luck whether the client sees an end or an error.
+func (o Outcome) HungUp() Outcome {
+	const socket, stream = 10, 12
+	if o.Code == socket || o.Code == stream {
+		o.Code, o.Err = stream, hungUp.ReplaceAllString(o.Err, "")
+	}
+	return o
+}
+
 // misfit is what each end says of a protocol that does not do, or does not have
 // an option. Which of them has the time to say so, is a matter of luck.
 var misfit = regexp.MustCompile(` requires protocol \d+ or higher |(?m:^)protocol version mismatch `)
