@@ -94,13 +94,13 @@ func (s *source) hasExtra(k tree.Kind) bool {
 // extraOf reads a symlink's target, ACLs, attributes and times.
 func (s *source) extraOf(dir *walk.Dir, e *tree.Entry, x *extra) (err error) {
 	opt := s.params.Opt
-	if e.Meta.Kind == tree.Symlink && opt.Links {
-		if x.target, err = s.target(dir, e.Name, x); err != nil {
+	if opt.Atimes > 0 || opt.Crtimes { // before a symlink is read
+		if x.times, err = dir.Times(e.Name, x.followed); err != nil {
 			return err
 		}
 	}
-	if opt.Atimes > 0 || opt.Crtimes {
-		if x.times, err = dir.Times(e.Name, x.followed); err != nil {
+	if e.Meta.Kind == tree.Symlink && opt.Links {
+		if x.target, err = s.target(dir, e.Name, x); err != nil {
 			return err
 		}
 	}
