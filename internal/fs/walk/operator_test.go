@@ -2,6 +2,7 @@ package walk_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -222,5 +223,42 @@ func TestOperatorReadsRegularFiles(t *testing.T) {
 	}
 	if _, err := o.ReadFile("theirs/sub/f", 5); os.Geteuid() == 0 && !errors.Is(err, walk.UntrustedLink{}) {
 		t.Errorf("the link of another user gives %v", err)
+	}
+}
+
+// TestOperatorOpensWhatIsOpen opens pipes and directories by the names that a shell
+// has for its <(command) and for descriptors.
+func TestOperatorOpensWhatIsOpen(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if _, err := w.WriteString("rules"); err != nil || w.Close() != nil {
+		t.Fatal(err)
+	}
+	f, err := walk.Operator{}.Open(fmt.Sprintf("/dev/fd/%d", r.Fd()), os.O_RDONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if text, err := io.ReadAll(f); err != nil || string(text) != "rules" {
+		t.Errorf("%q, %v", text, err)
+	}
+	dir, err := os.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	made, err := walk.Operator{}.Open(fmt.Sprintf("/proc/self/fd/%d/new", dir.Fd()), os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer made.Close()
+	if _, err := os.Stat(filepath.Join(dir.Name(), "new")); err != nil {
+		t.Error(err)
+	}
+	if f, err := (walk.Operator{}).Open(fmt.Sprintf("/proc/self/fd/%d/", made.Fd()), os.O_RDONLY, 0); !errors.Is(err, syscall.ENOTDIR) {
+		t.Errorf("a file with a slash behind it: %v, %v", f, err)
 	}
 }
