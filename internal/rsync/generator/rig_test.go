@@ -268,7 +268,9 @@ func (r *rig) scope() *filter.Scope {
 	}
 	rules, err := b.Rules(implied)
 	check(r.t, err)
-	read := func(dir tree.Path, name string) ([]byte, error) { return os.ReadFile(filepath.Join(r.dst, string(dir), name)) }
+	read := func(dir tree.Path, name string) ([]byte, error) {
+		return os.ReadFile(filepath.Join(r.dst, string(dir), name))
+	}
 	return rules.ScopeAt(filter.Place{Read: read, DeleteExcluded: r.opt.DeleteExcluded})
 }
 
