@@ -92,6 +92,8 @@ var filterRows = []row{
 		world: "real/\nsrc/l -> nowhere\nsrc/d/a 1\ndst/l -> nowhere uid=1000\ndst/d -> ../real uid=1000\n"},
 	{name: "files from behind another user's symlinks", root: true, args: "-ai --files-from=$W/list", world: "other/e/f 1\nsrc/l -> ../other uid=1000\nsrc/m -> ../other\n" +
 		"list \"l\\nl/\\nl/e/f\\nl/./e\\nl/none\\nm/e\\nm/e/f\\n\"\n"},
+	{name: "files from with slashes behind symlinks", args: "-ai --files-from=$W/list", world: "src/f 1\nsrc/loop -> loop\nsrc/none -> nowhere\nsrc/file -> f\n" +
+		"list \"loop/\\nnone/\\nfile/\\nloop/x\\n\"\n"},
 	{name: "files from where symlinks are followed", root: true, args: "-ai --copy-unsafe-links --files-from=$W/list", world: "other/e/f 1\nsrc/l -> ../other uid=1000\nlist \"l/e/f\\n\"\n"},
 	{name: "dir merge that clears", world: "src/.m \"- a\\n\"\nsrc/a 1\nsrc/x/.m \"!\\n- b\\n\"\nsrc/x/a 2\nsrc/x/b 3\n", args: "-ai -f ': .m'"},
 	{name: "cvs exclude", world: selected, args: "-aiC"},

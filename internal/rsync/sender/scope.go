@@ -71,15 +71,16 @@ func (s *source) trustedFile(o *origin, dir tree.Path, name string) ([]byte, err
 	return data, err
 }
 
-// refused is the symlink that keeps the operator from a name relative to r, if
-// there is one. Whether there is anything of that name makes no difference.
+// refused is why symlinks keep the operator from a name relative to r: another
+// user's, or those that lead to each other. Whether there is anything of that name
+// makes no difference.
 func (s *source) refused(r *walk.Root, name string) error {
 	return s.asOperator(r, func(as walk.Operator) error {
 		f, err := as.Open(name, unix.O_PATH, 0)
 		if err == nil {
 			_ = f.Close()
 		}
-		if !errors.As(err, new(walk.UntrustedLink)) {
+		if !errors.Is(err, syscall.ELOOP) {
 			return nil
 		}
 		return err

@@ -142,9 +142,9 @@ func (l *lister) argument(text string) error {
 	return l.emit(&a, f)
 }
 
-// distrusted is the symlink of another user's that a name of --files-from would
-// lead through, below the directory that it is relative to. Where symlinks are
-// to be followed anyway it makes no difference who owns them.
+// distrusted is why symlinks keep the operator from a name of --files-from, below
+// the directory that it is relative to. Where symlinks are to be followed anyway
+// it makes no difference who owns them.
 func (l *lister) distrusted(a *argument, w where) error {
 	s := l.src
 	if s.job.Sources.Names == nil || !s.params.Opt.Relative || s.follows() || s.held.place.Confined() {
