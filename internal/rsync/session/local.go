@@ -151,7 +151,7 @@ func (r *errand) agreeLocally() (agreement, error) {
 	s := handshake{opt: r.Opt, local: true, env: r.Getenv, server: true}
 	s.protocol = h.protocol
 	switch {
-	case h.protocol < MinProtocol:
+	case h.protocol < MinProtocol, h.protocol > peerNewest:
 		return agreement{}, errUnclean
 	case h.protocol > MaxProtocol:
 		return agreement{}, fatalf(ExitProtocol, "--protocol must be no more than %d on the Client.", MaxProtocol)
