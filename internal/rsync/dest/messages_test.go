@@ -43,6 +43,8 @@ var messageCases = []messageCase{
 	{name: "the same with a slash", dst: "l/", setup: "mkdir d; ln -s d l; chown -h 65534 l", root: true},
 	{name: "the same insecurely", args: "--insecure-links", set: func(o *option.Set) { o.InsecureLinks = true }, dst: "l",
 		setup: "mkdir d; ln -s d l; chown -h 65534 l", root: true},
+	{name: "a destination that --confine-root does not hold", args: "--confine-root=/etc",
+		set: func(o *option.Set) { o.ConfineRoot = "/etc" }, dst: "d/"},
 	{name: "a dangling symlink of another user", dst: "l/", setup: "ln -s no l; chown -h 65534 l", root: true},
 	{name: "a file in place of one", single: "a", dst: "l", setup: "ln -s no l; chown -h 65534 l", root: true},
 	{name: "a directory below one", dst: "l/x", setup: "ln -s no l; chown -h 65534 l", root: true},

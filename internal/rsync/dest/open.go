@@ -76,7 +76,7 @@ func (o *opener) start() error {
 		o.dir = "/"
 		return err
 	}
-	o.op = walk.Operator{Insecure: p.Opt.InsecureLinks, Confine: p.Opt.ConfineRoot}
+	o.op = walk.Operator{Insecure: p.Opt.InsecureLinks}
 	o.dir = p.Dir
 	if p.Dir == "" {
 		var err error
@@ -263,10 +263,11 @@ func (o *opener) mkpath() error {
 }
 
 // options opens the directories that options name: relative ones start at the
-// destination. They are looked at in the order in which rsync does it, since
-// what is wrong with one may end the run.
+// destination, and unlike it they are confined. They are looked at in the order in
+// which rsync does it, since what is wrong with one may end the run.
 func (o *opener) options() error {
 	d := o.d
+	o.op.Confine = d.opt.ConfineRoot
 	o.dir = d.dir
 	if d.root != nil {
 		o.base = d.root.Reader()

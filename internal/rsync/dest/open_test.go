@@ -265,3 +265,20 @@ func TestATemporaryDirectoryThatCannotBeUsedEndsTheRun(t *testing.T) {
 		}
 	}
 }
+
+// What --confine-root bounds is the directories that options name.
+func TestDirectoriesOfOptionsAreConfined(t *testing.T) {
+	top := t.TempDir()
+	shell(t, top, "mkdir in out d")
+	for _, dir := range []string{"in", "out"} {
+		opt := options()
+		opt.ConfineRoot, opt.TempDir = filepath.Join(top, "in"), filepath.Join(top, dir)
+		d, err := dest.Open(dest.Params{Opt: opt, Dir: top, Talk: &talk{}}, "d", dest.List{Entries: 2})
+		if (err == nil) != (dir == "in") {
+			t.Errorf("--temp-dir=%s: %v", dir, err)
+		}
+		if err == nil {
+			must(t, d.Close())
+		}
+	}
+}
