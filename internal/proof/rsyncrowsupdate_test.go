@@ -185,6 +185,7 @@ var writeRows = []row{
 	{name: "backups with a suffix", world: mixed, args: "-aib --suffix=.orig"},
 	{name: "backup directory", world: mixed, args: "-aib --backup-dir=../bak", twice: true},
 	{name: "backup directory that is made below", world: "src/c/g/u 1000\nsrc/e/f 20\ndst/c/g 500\ndst/e/f 10\n", args: "-rltib --no-i-r --backup-dir=bak"},
+	{name: "backup directory and times of other directories", world: "src/d/f 10\nsrc/d/ t=1600000000.5\nsrc/e/ t=1600000001\ndst/d/f 10\ndst/d/ t=1600000000\ndst/e/ t=1600000000\n", args: "-rltib --backup-dir=../bak", least: 31},
 	{name: "backup directory with verbose", world: small, args: "-avvb --backup-dir=../bak", order: true},
 	{name: "backups where a backup is there", world: "src/a 10\nsrc/d/b 20\ndst/a 11\ndst/a~ 12\ndst/d/b 21\ndst/d/b~/c 1\n", args: "-aib"},
 	{name: "backups of links and specials", world: "src/l -> a\nsrc/p 1\nsrc/a 2\ndst/l -> b\ndst/p fifo\ndst/a -> l\n", args: "-aib"},

@@ -18,6 +18,7 @@ const (
 	lost    dirMark = 1 << iota // what is below is left alone: it is not there, or not ours
 	made                        // it was not there before this run
 	spoiled                     // entries were made or removed in it
+	suspect                     // backups may have been made in it
 	absent                      // a dry run did not make it: nothing is below
 	blocked                     // something else stands there and stays
 	failed                      // it could not be made, which was told
@@ -106,8 +107,11 @@ func (g *run) directory(l *list, f *flist.File, ndx int32, have *dest.Found, sta
 	if (changed || g.dirs[f]&absent != 0) && !matched && g.tellsNames() {
 		g.text(wire.CodeInfo, g.name(f)+"/")
 	}
-	if g.narrow(f) || g.opt.BackupDir != "" { // which may be made in any of them
+	switch {
+	case g.narrow(f):
 		g.spoil(f)
+	case g.opt.BackupDir != "": // which may be in any of them
+		g.mark(f, suspect)
 	}
 	g.sweepDir(l, f, have)
 }
@@ -162,14 +166,17 @@ func (g *run) lose(f *flist.File) {
 
 // spoil notes that the time of a directory, or its mode, must be put right once
 // its contents are done (rsync-transfer 1.12).
-func (g *run) spoil(dir *flist.File) {
-	if g.dry || g.dirs[dir]&spoiled != 0 || g.d.Single() || dir.Implied && !g.opt.ImpliedDirs {
+func (g *run) spoil(dir *flist.File) { g.mark(dir, spoiled) }
+
+// mark notes why a directory is to be touched up: spoiled or suspect.
+func (g *run) mark(dir *flist.File, why dirMark) {
+	if g.dry || g.d.Single() || dir.Implied && !g.opt.ImpliedDirs {
 		return
 	}
-	g.dirs[dir] |= spoiled
-	if !g.inc || g.timing == delay {
+	if g.dirs[dir]&(spoiled|suspect) == 0 && (!g.inc || g.timing == delay) {
 		g.touched = append(g.touched, dir)
 	}
+	g.dirs[dir] |= why
 }
 
 // spoilParent notes that the directory that holds f gets or loses an entry. l is
@@ -197,7 +204,10 @@ func (g *run) leave(l *list) {
 	if l.Dir == nil {
 		return
 	}
-	if g.dirs[l.Dir]&(spoiled|lost) == spoiled && g.timing != delay {
+	if g.timing == delay {
+		return
+	}
+	if marks := g.dirs[l.Dir]; marks&(spoiled|suspect) != 0 && marks&lost == 0 {
 		g.touchUp(l.Dir)
 	}
 	delete(g.dirs, l.Dir)
@@ -214,20 +224,20 @@ func (g *run) touchAll() {
 // touchUp puts right the times and the mode of a directory, if something
 // changed its time meanwhile. Trouble was told.
 func (g *run) touchUp(dir *flist.File) {
-	if have, err := g.d.Stat(dir); err == nil && g.timely(have.Mtime, dir.Meta.Mtime()) && !g.narrow(dir) {
+	if have, err := g.d.Stat(dir); err == nil && g.timely(dir, have.Mtime) && !g.narrow(dir) {
 		return
 	}
 	g.did(g.d.TouchUp(dir))
 }
 
-// timely reports whether a directory's time needs no putting right: where the
-// sender tells nanoseconds they count too, whatever the window of comparisons,
-// else a directory that changes in the second of its time keeps the wrong one.
-func (g *run) timely(have, want tree.Time) bool {
-	if g.p.Protocol >= nanosecondsFrom {
-		return have == want
+// timely reports whether a directory's time needs no putting right. In one that
+// was changed nanoseconds count where the sender tells them, whatever the window
+// of comparisons, else what changes in the second of its time keeps the wrong one.
+func (g *run) timely(dir *flist.File, have tree.Time) bool {
+	if g.dirs[dir]&spoiled != 0 && g.p.Protocol >= nanosecondsFrom {
+		return have == dir.Meta.Mtime()
 	}
-	return g.d.SameTime(have, want)
+	return g.d.SameTime(have, dir.Meta.Mtime())
 }
 
 // nanosecondsFrom is the first protocol with the nanoseconds of times.
