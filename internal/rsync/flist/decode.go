@@ -133,6 +133,9 @@ func (d *Decoder) read(dir *File) (*Received, error) {
 		return nil, fmt.Errorf("file list %d: %w", d.lists+1, d.in.err)
 	}
 	d.lists++
+	if d.recv.Arrived != nil {
+		d.recv.Arrived(len(d.list.files))
+	}
 	return d.finish()
 }
 

@@ -66,6 +66,10 @@ type Receive struct {
 	// print.
 	Warn func(code wire.Code, text string)
 
+	// Arrived hears how many entries a list has, once all of them are there and
+	// before any is dropped; nil ignores it.
+	Arrived func(entries int)
+
 	// Duplicate hears of each entry that is dropped for another one of its
 	// name, with its index; nil ignores it.
 	Duplicate func(path tree.Path, index int32)

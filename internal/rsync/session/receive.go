@@ -117,13 +117,13 @@ func (e *end) decoder(chmod *option.Chmod) (*flist.Decoder, error) {
 	return flist.NewDecoder(e.r, o, flist.Receive{
 		Relative: opt.Relative, DeleteMissing: opt.DeleteMissingArgs, Prune: opt.PruneEmptyDirs && !e.incremental(),
 		Keep: e.namedDir, IDs: ids, Accept: accept, Change: change, Warn: e.talk.Text, MaxAlloc: opt.MaxAlloc,
-		Duplicate: e.tellDuplicate,
+		Arrived: e.listArrived, Duplicate: e.tellDuplicate,
 	})
 }
 
-// tellDuplicate says which entry counts no more; a server keeps it to itself.
+// tellDuplicate says which entry counts no more.
 func (e *end) tellDuplicate(p tree.Path, index int32) {
-	if e.opt.Debug[option.DebugDup] == 0 || e.server && !e.local {
+	if e.opt.Debug[option.DebugDup] == 0 {
 		return
 	}
 	name := string(p)
@@ -178,7 +178,6 @@ func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
 		return nil, err
 	}
 	e.lists.Add(first)
-	e.listArrived(len(first.Files))
 	if first.IOError != 0 {
 		e.ioError.Or(first.IOError & ioBits)
 	}
