@@ -304,11 +304,13 @@ func (g *maker) older(source []thing) []thing {
 	return all
 }
 
-// plainDirs takes from the source's directories the attributes that begin so.
+// plainDirs takes from directories the attributes that begin so.
 func (w *madeWorld) plainDirs(prefix string) {
-	for i, o := range w.source {
-		if o.kind == 'd' && strings.HasPrefix(o.xattrs, prefix) {
-			w.source[i].xattrs = ""
+	for _, things := range [][]thing{w.source, w.dest} {
+		for i, o := range things {
+			if o.kind == 'd' && strings.HasPrefix(o.xattrs, prefix) {
+				things[i].xattrs = ""
+			}
 		}
 	}
 }

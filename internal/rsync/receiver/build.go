@@ -56,9 +56,7 @@ func (k *worker) stored(j *job, outcome dest.Outcome, err error) error {
 	return nil
 }
 
-func (k *worker) note(kind dest.NoteKind, j *job) {
-	k.m.notes.Put(dest.Note{Kind: kind, Index: j.index})
-}
+func (k *worker) note(kind dest.NoteKind, j *job) { j.came, j.note = kind, true }
 
 // abandon throws away what comes of a job.
 func (k *worker) abandon(j *job) {

@@ -8,6 +8,7 @@ import (
 
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/delta"
+	"lockstep/internal/rsync/dest"
 	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/wire"
 )
@@ -36,6 +37,10 @@ type job struct {
 	final  bool // if the digest is wrong the file is not asked for again
 	first  *chunk
 	more   chan *chunk
+
+	turn int           // how many jobs came before
+	came dest.NoteKind // what came of it, if that is to be noted
+	note bool
 }
 
 // next is the chunk after c, nil if there is none.
@@ -47,7 +52,9 @@ func (j *job) next(c *chunk) *chunk {
 }
 
 // workers finish files. A job is worked on by one of them from start to end. All
-// take jobs until close, whatever has failed.
+// take jobs until close, whatever has failed. What came of the jobs is noted in
+// the order in which they were added: the generator links the other names of a
+// file then, and says so.
 type workers struct {
 	m      *run
 	queue  chan *job
@@ -55,17 +62,24 @@ type workers struct {
 	jobs   sync.WaitGroup // not finished
 	ended  sync.WaitGroup
 	count  int
+	added  int // jobs
+
+	mu    sync.Mutex   // guards what follows
+	noted int          // jobs, from the first on
+	early map[int]*job // finished before one that was added before, by turn
 
 	literal, matched atomic.Int64 // bytes
 }
 
 func newWorkers(m *run, cancel context.CancelCauseFunc) *workers {
-	return &workers{m: m, queue: make(chan *job, jobsAhead), cancel: cancel}
+	return &workers{m: m, queue: make(chan *job, jobsAhead), cancel: cancel, early: make(map[int]*job)}
 }
 
 // add queues a job; it waits while the queue is full.
 func (w *workers) add(j *job) {
 	w.jobs.Add(1)
+	j.turn = w.added
+	w.added++
 	if w.count < min(maxWorkers, runtime.GOMAXPROCS(0)) && (w.count == 0 || len(w.queue) > 0) {
 		w.count++
 		w.ended.Go(w.work)
@@ -88,7 +102,25 @@ func (w *workers) work() {
 		if err := k.do(j); err != nil {
 			w.cancel(err)
 		}
+		w.finished(j)
 		w.jobs.Done()
+	}
+}
+
+// finished notes what came of j, and of those that have waited for it.
+func (w *workers) finished(j *job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if j.turn != w.noted {
+		w.early[j.turn] = j
+		return
+	}
+	for ok := true; ok; j, ok = w.early[w.noted] {
+		delete(w.early, w.noted)
+		w.noted++
+		if j.note {
+			w.m.notes.Put(dest.Note{Kind: j.came, Index: j.index})
+		}
 	}
 }
 
