@@ -22,7 +22,7 @@ func TestLogsOfTransfers(t *testing.T) {
 	rsync(t)
 	const script = "mkdir -p mod/dir/sub mod/have/x src/s empty; echo old > mod/gone; echo x > mod/dir/f; ln -s f mod/dir/l; echo same > mod/same; cp -p mod/same src/same\n" +
 		"echo ab > mod/upd; echo changed > src/upd; echo new > src/s/n; ln -s n src/s/l; mkfifo mod/fifo; ln src/s/n src/s/hard; echo g > mod/have/x/gone\n" +
-		"head -c 70000 /dev/zero > mod/big; chmod 751 mod/big; chmod 4755 mod/gone; echo s/m > list; chmod 755 src src/s mod mod/dir mod/dir/sub; chmod 644 src/upd src/s/n mod/dir/f\n"
+		"head -c 70000 /dev/zero > mod/big; chmod 751 mod/big; chmod 4755 mod/gone; echo s/m > list; chmod 755 src src/s mod mod/dir mod/dir/sub; chmod 644 src/upd src/s/n mod/dir/f; touch -d @1500000000 mod mod/have\n"
 	commands := []string{
 		"-an --delete src/ URL/mod/have/",
 		"-aHi --delete --exclude=have src/ URL/mod/",
