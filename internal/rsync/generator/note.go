@@ -29,7 +29,7 @@ func (g *run) take(n dest.Note) {
 		g.ended = true
 		return
 	case dest.IOError:
-		g.result.IOError |= int(n.Index)
+		g.trouble |= int(n.Index)
 		return
 	}
 	l, f := g.find(n.Index)
@@ -102,3 +102,6 @@ func (g *run) grounded(n landing) {
 		g.elect(s)
 	}
 }
+
+// mind makes the trouble heard of count.
+func (g *run) mind() { g.result.IOError |= g.trouble }

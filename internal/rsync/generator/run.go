@@ -69,6 +69,11 @@ type run struct {
 	sweep  sweeper
 	saidIO bool // that deletion is off
 
+	// trouble is the io_error bits heard of. The first directory is swept before
+	// they are minded, as by a generator that hears of later lists only where it
+	// waits for them: else it would hang on the moment what is deleted there.
+	trouble int
+
 	fatal  error // from deep below: ends the run at the next stop
 	result Result
 }
@@ -117,6 +122,7 @@ func Run(ctx context.Context, w *wire.Writer, p Params, d *dest.Dest, lists *fli
 	err := g.do()
 	g.scout.close()
 	g.count()
+	g.mind()
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -166,6 +172,7 @@ func (g *run) gather() error {
 	if !g.inc || !g.opt.HardLinks {
 		return nil
 	}
+	defer g.mind()
 	for !g.complete && g.lists.Known() < linksKnown {
 		if err := g.idle(true); err != nil {
 			return err
@@ -186,6 +193,7 @@ func (g *run) next() (*list, error) {
 		if len(g.upcoming) > 0 {
 			l := g.upcoming[0]
 			g.upcoming = g.upcoming[1:]
+			g.result.IOError |= int(l.IOError)
 			return l, nil
 		}
 		if g.complete {
@@ -219,7 +227,6 @@ func (g *run) fetch() error {
 			g.open = append(g.open, l)
 			g.upcoming = append(g.upcoming, l)
 			g.scout.add(l)
-			g.result.IOError |= int(r.IOError)
 			ahead += len(r.Order)
 		}
 		if !g.inc {

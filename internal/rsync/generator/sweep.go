@@ -116,6 +116,9 @@ func (g *run) swept(f *flist.File) bool {
 
 // barred reports, and says once, that trouble at the sender forbids to delete.
 func (g *run) barred() bool {
+	if g.current != nil {
+		g.mind()
+	}
 	if g.result.IOError&ioGeneral == 0 || g.opt.IgnoreErrors {
 		return false
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/dest"
 )
 
 var everyTiming = []string{"--delete-before", "--delete-during", "--delete-delay", "--delete-after"}
@@ -100,6 +101,25 @@ func TestTroubleAtTheSenderPreventsDeletion(t *testing.T) {
 					t.Errorf("messages %q", r.said)
 				}
 			})
+		})
+	}
+}
+
+// How early trouble with a later list is heard of does not decide what becomes of
+// the first directory.
+func TestTroubleWithLaterListsCountsAfterTheFirst(t *testing.T) {
+	for _, timing := range []string{"--delete-during", "--delete-delay"} {
+		t.Run(timing, func(t *testing.T) {
+			r := variantRig(t, "31i", "-rl "+timing)
+			r.early = []dest.Note{{Kind: dest.IOError, Index: 1}}
+			plant(t, r.src, "a x", "d/b y")
+			plant(t, r.dst, "old z", "d/old z")
+			r.run()
+			equal(t, "tree", shape(t, r.dst), "a x", "d/", "d/b y", "d/old z")
+			equal(t, "messages", only(r.said, "INFO: "), "IO error encountered -- skipping file deletion")
+			if r.result.IOError != 1 {
+				t.Errorf("io error %d", r.result.IOError)
+			}
 		})
 	}
 }

@@ -178,9 +178,8 @@ func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
 		return nil, err
 	}
 	e.lists.Add(first)
-	if first.IOError != 0 {
-		e.ioError.Or(first.IOError & ioBits)
-	}
+	e.ioError.Or(first.IOError & ioBits)
+	first.IOError = e.ioError.Load() // with messages that came in its midst
 	if !e.incremental() || len(first.Files) > 1 {
 		return first, nil
 	}
@@ -200,6 +199,7 @@ func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
 		return nil, err
 	}
 	e.lists.Add(sub)
+	first.IOError |= sub.IOError
 	return first, nil
 }
 
