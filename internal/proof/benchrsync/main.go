@@ -23,6 +23,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -130,7 +131,7 @@ func chosen[T any](list, flag string, all []T, name func(T) string) ([]T, error)
 
 // newBench makes what all work needs.
 func newBench(ctx context.Context, o options, progress io.Writer) (*bench, error) {
-	b := &bench{options: o, ctx: ctx, progress: progress}
+	b := &bench{options: o, ctx: ctx, progress: progress, daemons: map[bool]*harness.Daemon{}}
 	var err error
 	if b.real, err = harness.RealRsync(); err != nil {
 		return nil, err
@@ -151,12 +152,29 @@ func newBench(ctx context.Context, o options, progress io.Writer) (*bench, error
 	if err == nil {
 		b.shell, err = harness.NewShell(tools)
 	}
-	if err == nil {
-		b.daemon, err = harness.StartDaemon(harness.DaemonConfig{Dir: tools, Path: b.dir, Module: "m", NoAuth: true, Lines: []string{"max connections = 0"}})
+	for lockstep, program := range map[bool]string{false: b.real, true: b.ours} {
+		if err == nil {
+			err = b.serve(lockstep, program)
+		}
 	}
 	if err != nil {
 		b.close()
 		return nil, err
 	}
 	return b, nil
+}
+
+// serve starts a program's daemon.
+func (b *bench) serve(lockstep bool, program string) error {
+	dir := filepath.Join(b.dir, "daemon-"+strconv.FormatBool(lockstep))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	d, err := harness.StartDaemon(harness.DaemonConfig{
+		Dir: dir, Path: b.dir, Module: "m", NoAuth: true, Lines: []string{"max connections = 0"}, Program: program,
+	})
+	if err == nil {
+		b.daemons[lockstep] = d
+	}
+	return err
 }

@@ -45,17 +45,9 @@ var allPairs = []pair{
 }
 
 // fits reports whether the pair can meet over the connection: a local copy has
-// one program, and the daemon is rsync's.
+// one program.
 func (p pair) fits(via harness.Transport) bool {
-	switch {
-	case via == harness.Local:
-		return p.sender == p.receiver
-	case via == harness.DaemonPush:
-		return !p.receiver
-	case via == harness.DaemonPull:
-		return !p.sender
-	}
-	return true
+	return via != harness.Local || p.sender == p.receiver
 }
 
 // sample is what one run took.
@@ -82,12 +74,12 @@ type bench struct {
 	world      string // holds src, and dst while something runs
 	real, ours string
 	shell      *harness.Shell
-	daemon     *harness.Daemon
+	daemons    map[bool]*harness.Daemon // true is lockstep's
 }
 
 func (b *bench) close() {
-	if b.daemon != nil {
-		b.daemon.End()
+	for _, d := range b.daemons {
+		d.End()
 	}
 	_ = os.RemoveAll(b.dir)
 }
@@ -172,15 +164,16 @@ func (b *bench) measure(w work, r *result) (sample, error) {
 	if r.via.via.Pull() {
 		client, server = server, client
 	}
+	daemon := b.daemons[server]
 	const every = 20 * time.Millisecond
 	var memory *harness.MemorySampler
 	t := &harness.Transfer{
 		Client: program[client], Server: program[server], Via: r.via.via, World: b.world,
 		Args: append([]string{"--stats"}, w.args...), From: []string{"src/"}, To: "dst/",
-		Shell: b.shell, Daemon: b.daemon, Limit: b.limit,
+		Shell: b.shell, Daemon: daemon, Limit: b.limit,
 		Started: func(pid int) { memory = harness.SampleMemory(pid, every) },
 	}
-	daemonMemory, daemonCPU := harness.SampleMemory(b.daemon.Pid(), every), harness.GroupCPU(b.daemon.Pid())
+	daemonMemory, daemonCPU := harness.SampleMemory(daemon.Pid(), every), harness.GroupCPU(daemon.Pid())
 	o, err := t.Run()
 	if err != nil {
 		return sample{}, err
@@ -191,7 +184,7 @@ func (b *bench) measure(w work, r *result) (sample, error) {
 	s.wall, s.cpu = o.Took, o.CPU
 	if r.via.via.Daemon() {
 		s.memory += there
-		s.cpu += time.Duration((harness.GroupCPU(b.daemon.Pid()) - daemonCPU) * float64(time.Second))
+		s.cpu += time.Duration((harness.GroupCPU(daemon.Pid()) - daemonCPU) * float64(time.Second))
 	}
 	sent, received, ok := harness.Traffic(o.Out)
 	if o.Code != 0 || !ok {

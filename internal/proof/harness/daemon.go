@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -29,9 +30,11 @@ type DaemonConfig struct {
 	Lines  []string // more lines for the module's section
 	Other  []string // whole sections of further modules, at the end
 	NoAuth bool     // leave the user and password out
+
+	Program string // what is started with --daemon, the rsync in the path by default
 }
 
-// Daemon is a real rsync --daemon.
+// Daemon is an rsync --daemon, the real one unless another program is given.
 type Daemon struct {
 	DaemonConfig
 	Port         int
@@ -125,7 +128,7 @@ func freePort() (int, error) {
 // Start starts a daemon that was stopped or crashed, with the same port.
 func (d *Daemon) Start() error {
 	host, _, _ := net.SplitHostPort(d.Listen)
-	cmd := exec.Command("rsync", "--daemon", "--no-detach", "--config", filepath.Join(d.Dir, "rsyncd.conf"),
+	cmd := exec.Command(cmp.Or(d.Program, "rsync"), "--daemon", "--no-detach", "--config", filepath.Join(d.Dir, "rsyncd.conf"),
 		"--address", host, "--port", strconv.Itoa(d.Port))
 	_ = os.Remove(filepath.Join(d.Dir, "rsyncd.pid")) // one left by a crash stops it from starting
 	proc, err := Start("rsync daemon "+d.Module, cmd, nil)
