@@ -21,6 +21,22 @@ dst/ mode=1777
 dst/a 5 uid=65534 gid=65534
 dst/old 5 uid=65534 gid=65534
 locked/ mode=0700
+swept/ uid=65534 gid=65534
+swept/theirs/ uid=65534 gid=65534
+swept/theirs/old 5 uid=65534 gid=65534
+swept/z/a/f 5
+swept/z/a/ uid=65534 gid=65534
+swept/z/ uid=65534 gid=65534
+swept/z/f 5 uid=65534 gid=65534
+swept/z/hidden/f 5
+swept/z/hidden/ mode=0300 uid=65534 gid=65534
+swept/z/roots/f 5
+swept/z/roots/g 5
+swept/z/shut/f 5
+swept/z/shut/d/
+swept/z/shut/ mode=0400 uid=65534 gid=65534
+swept/z/still/f 5
+swept/z/still/ mode=0555 uid=65534 gid=65534
 `
 
 // TestWhatUsersMayNot does the work of somebody who is not root where root's files
@@ -37,6 +53,7 @@ func TestWhatUsersMayNot(t *testing.T) {
 		"a directory for backups out of reach":    "-ai -b --backup-dir=$W/locked/bk src/a dst/",
 		"a directory for temporary files like it": "-ai -T $W/locked/tmp src/a dst/",
 		"a destination out of reach":              "-ai src/a locked/x",
+		"directories that cannot be emptied":      "-ai --delete --exclude=closed src/ swept/",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -60,7 +77,7 @@ func TestWhatUsersMayNot(t *testing.T) {
 				code := cmd.ProcessState.ExitCode()
 				said[i] = cmd.ProcessState.String() + "\n" + harness.Settled(harness.Plain(out.String(), world)) +
 					harness.SortedLines(harness.PlainErrors(errs.String(), world, code))
-				listed, err := exec.Command("find", filepath.Join(world, "dst"), "-printf", "%P %y %m %U\n").Output()
+				listed, err := exec.Command("find", filepath.Join(world, "dst"), filepath.Join(world, "swept"), "-printf", "%P %y %m %U\n").Output()
 				check(t, err)
 				said[i] += harness.SortedLines(string(listed))
 			}

@@ -3,6 +3,7 @@ package apply
 import (
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"unsafe"
@@ -142,7 +143,20 @@ func (o Object) LinkTo(to Object) error {
 func (o Object) RenameTo(to Object) error { return unix.Renameat(o.fd, o.name, to.fd, to.name) }
 
 // Unlink removes a name of anything but a directory: EISDIR.
-func (o Object) Unlink() error { return unix.Unlinkat(o.fd, o.name, 0) }
+func (o Object) Unlink() error {
+	var buf [tree.MaxName + 1]byte // a copy with NUL that needs no allocation
+	switch {
+	case len(o.name) > tree.MaxName:
+		return syscall.ENAMETOOLONG
+	case strings.IndexByte(o.name, 0) >= 0:
+		return syscall.EINVAL
+	}
+	copy(buf[:], o.name)
+	if _, _, errno := unix.Syscall(unix.SYS_UNLINKAT, uintptr(o.fd), uintptr(unsafe.Pointer(&buf[0])), 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
 
 // Rmdir removes an empty directory.
 func (o Object) Rmdir() error { return unix.Unlinkat(o.fd, o.name, unix.AT_REMOVEDIR) }

@@ -1,8 +1,10 @@
 package walk
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,8 +15,11 @@ import (
 // Name is an entry of a directory as the directory itself tells it.
 type Name struct {
 	Name string
-	Dir  bool
+	Kind tree.Kind
 }
+
+// IsDir reports whether it is a directory.
+func (n Name) IsDir() bool { return n.Kind == tree.Dir }
 
 // direntType is where a struct linux_dirent64 has its type.
 const direntType = 18
@@ -36,6 +41,7 @@ func (r *Root) Names(p tree.Path, into []Name) ([]Name, error) {
 	return into, fail(opList, p, err)
 }
 
+// direntNames reads the directory open as fd. The names share strings.
 func direntNames(fd int, into []Name) ([]Name, error) {
 	s := scratches.Get().(*scratch)
 	defer scratches.Put(s)
@@ -47,25 +53,65 @@ func direntNames(fd int, into []Name) ([]Name, error) {
 		if n <= 0 || err != nil {
 			return into, err
 		}
+		from := len(into)
+		s.names = s.names[:0]
 		for b := s.dirents[:n]; len(b) > direntName; {
 			size := int(binary.NativeEndian.Uint16(b[direntLen:]))
-			kind, name := b[direntType], b[direntName:size]
+			name := b[direntName:size]
+			kind, known := tree.KindOfMode(uint32(b[direntType]) << 12)
 			b = b[size:]
-			end := slices.Index(name, 0)
+			end := bytes.IndexByte(name, 0)
 			if end < 0 || isDots(name[:end]) {
 				continue
 			}
-			e := Name{Name: string(name[:end]), Dir: kind == unix.DT_DIR}
-			if kind == unix.DT_UNKNOWN {
-				m, err := statName(fd, e.Name)
+			if !known {
+				m, err := statName(fd, string(name[:end]))
 				if err != nil {
 					continue // gone
 				}
-				e.Dir = m.IsDir()
+				kind = m.Kind
 			}
-			into = append(into, e)
+			s.names = append(s.names, name[:end+1]...)
+			into = append(into, Name{Kind: kind})
+		}
+		all := string(s.names)
+		for i := range into[from:] {
+			end := strings.IndexByte(all, 0)
+			into[from+i].Name, all = all[:end], all[end+1:]
 		}
 	}
+}
+
+// ReadKinds is ReadDir that looks at directories alone: of all else the metadata
+// has the kind and nothing more. Where the first entry cannot be looked at all
+// are.
+func (r *Root) ReadKinds(p tree.Path) ([]tree.Entry, error) {
+	root, err := r.h.acquire()
+	if err != nil {
+		return nil, fail(opList, p, err)
+	}
+	defer r.h.release()
+	fd, err := r.resolve.open(root, p, openList)
+	if err != nil {
+		return nil, fail(opList, p, err)
+	}
+	defer unix.Close(fd)
+	names, err := direntNames(fd, nil)
+	if err != nil {
+		return nil, fail(opList, p, err)
+	}
+	entries := make([]tree.Entry, len(names))
+	for i, n := range names {
+		entries[i] = tree.Entry{Name: n.Name, Meta: tree.Meta{Kind: n.Kind}}
+		if i > 0 && !n.IsDir() {
+			continue
+		}
+		if entries[i].Meta, err = statName(fd, n.Name); err != nil {
+			_, _ = unix.Seek(fd, 0, unix.SEEK_SET)
+			return list(fd, p, defaultWorkers())
+		}
+	}
+	return entries, nil
 }
 
 // Unreadable reports whether this process may not read an entry of a directory,

@@ -190,7 +190,7 @@ func TestLinksInsideAreFollowed(t *testing.T) {
 			t.Errorf("the names are %v, %v", names, err)
 		}
 		for _, n := range names {
-			if n.Dir != (n.Name == "sub") {
+			if n.IsDir() != (n.Name == "sub") {
 				t.Errorf("%+v", n)
 			}
 		}

@@ -257,3 +257,34 @@ func TestWalkHoldsFewHandles(t *testing.T) {
 		t.Errorf("%d handles during the walk, %d before", most, before)
 	}
 }
+
+func TestKindsAreToldWithoutALookAtFiles(t *testing.T) {
+	dir := t.TempDir()
+	for _, err := range []error{
+		os.Mkdir(filepath.Join(dir, "dir"), 0o751), os.WriteFile(filepath.Join(dir, "file"), []byte("x"), 0o604),
+		os.Symlink("file", filepath.Join(dir, "link")), unix.Mkfifo(filepath.Join(dir, "pipe"), 0o600),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := walk.OpenRoot(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	entries, err := r.ReadKinds(tree.Root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]tree.Kind{"dir": tree.Dir, "file": tree.File, "link": tree.Symlink, "pipe": tree.Fifo}
+	for _, e := range entries {
+		if e.Meta.Kind != want[e.Name] || e.Meta.IsDir() && e.Meta.Perm != 0o751 {
+			t.Errorf("%s is %+v", e.Name, e.Meta)
+		}
+		delete(want, e.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("without %v", want)
+	}
+}

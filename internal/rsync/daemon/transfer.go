@@ -133,7 +133,7 @@ func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, p
 	defer cancel(nil)
 	host := &session.Host{
 		Protocol: t.client.Protocol, Refused: refusal, Module: m.Name, Dir: m.Dir, Munge: m.Munge,
-		Guard: guard, Readable: m.Readable, Timeout: m.Timeout, Log: talk,
+		Guard: guard, Readable: m.Readable, Timeout: m.Timeout, Log: talk, LogsModes: talk.format != nil && talk.format.Has('B'),
 		Agreed: func() { _ = t.conn.SetDeadline(time.Time{}) },
 	}
 	_ = t.conn.SetDeadline(time.Now().Add(m.handshakeTime()))

@@ -302,7 +302,9 @@ func (d *Dest) clearBackup(root *apply.Root, p tree.Path) error {
 		how.Keep = func(p tree.Path, dir bool) bool { return d.kept(tree.Path(path.Clean(prefix+string(p))), dir) }
 	}
 	r := &remover{d: d, root: root, prefix: prefix, top: p, how: how, all: true, final: true}
-	if err := r.remove(p, m); err != nil {
+	r.prepare()
+	r.add(p, m)
+	if _, err := r.end(); err != nil {
 		return &inTheWay{m.Kind, r.errno}
 	}
 	return nil

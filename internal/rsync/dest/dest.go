@@ -31,6 +31,9 @@ type Params struct {
 	File checksum.Algo
 	// Chmod is the change of modes that this side makes; nil leaves them.
 	Chmod *option.Chmod
+	// Modes has Talk told the modes of what is deleted, even if no format in Opt
+	// shows them.
+	Modes bool
 }
 
 // Module is where a daemon's module lies.
@@ -76,6 +79,7 @@ type place struct {
 	deleted  [5]atomic.Int32 // as DeleteCounts gives them
 	removed  atomic.Int64    // deletions that count for --max-delete
 	skipped  atomic.Int64    // deletions prevented by it
+	unlisted atomic.Bool     // as Unlisted gives it
 
 	kept func(p tree.Path, dir bool) bool // of Protect; nil keeps nothing
 

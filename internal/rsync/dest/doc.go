@@ -1,7 +1,7 @@
 // Package dest is the destination of a receiving side, as its two roles share
 // it: where each entry goes (Open, Path), what is there now (Stat, Folder), what
 // of it differs and is to be set (Differs, QuickCheck, SetAttrs, TouchUp), what
-// is made and removed (Mkdir, Symlink, Mknod, Link, Delete, with backups),
+// is made and removed (Mkdir, Symlink, Mknod, Link, Delete, DeleteExtra, with backups),
 // alternate directories (BestAlt, LinkAlt, CopyAlt), the output files of
 // transfers (Create, Store, Output, PlaceDelayed), and the notes that the
 // receiver sends to the generator (Notes). It implements sections 4 and 5.2 of
@@ -31,5 +31,6 @@
 // # Concurrency
 //
 // A Dest and its views may be used from any goroutine, an Output from one at a
-// time, Notes by one that takes and any that put. The package starts none.
+// time, Notes by one that takes and any that put. The package starts goroutines
+// for Delete and DeleteExtra alone, which wait for their end.
 package dest

@@ -3,10 +3,8 @@ package dest
 import (
 	"errors"
 	"io/fs"
-	"runtime"
 	"slices"
-	"sync"
-	"sync/atomic"
+	"strings"
 	"syscall"
 
 	"lockstep/internal/fs/apply"
@@ -49,18 +47,49 @@ func (d *Dest) Delete(p tree.Path, have tree.Meta, how Removal) error {
 	if d.root == nil {
 		return nil
 	}
-	r := &remover{d: d, root: d.root, top: p, how: how, all: d.opt.Force || d.deletes() || how.MakeRoom == "" && !how.Shallow}
-	if have.IsDir() && d.isMount(p, have) {
-		if d.opt.Info[option.InfoMount] > 0 {
-			d.say(wire.CodeInfo, "cannot delete mount point: %s", string(p))
-		}
-		return ErrNotEmpty
-	}
-	err := r.remove(p, have)
+	r := d.remover(how)
+	r.top, r.all = p, d.opt.Force || d.deletes() || how.MakeRoom == "" && !how.Shallow
+	r.add(p, have)
+	_, err := r.end()
 	if err != nil && how.MakeRoom != "" && !errors.As(err, new(*Error)) {
 		d.say(wire.CodeErrorXfer, "could not make way for new %s: %s", how.MakeRoom, string(p))
 	}
 	return err
+}
+
+// Extra is something at the destination that has no business to be there.
+type Extra struct {
+	Path tree.Path
+	Kind tree.Kind // Missing is not known
+}
+
+// DeleteExtra is Delete for extraneous items, one after the other. It tells how
+// many are gone; the error is nil or an *Error.
+func (d *Dest) DeleteExtra(extra []Extra, keep func(p tree.Path, dir bool) bool) (gone int, err error) {
+	if d.root == nil {
+		return 0, nil
+	}
+	r := d.remover(Removal{Keep: keep})
+	r.all = true
+	for _, e := range extra {
+		m := tree.Meta{Kind: e.Kind}
+		if !r.bare || m.IsDir() || !m.Exists() {
+			have, err := d.StatPath(e.Path)
+			if err != nil {
+				r.push(&task{say: func() { d.Tell("delete_file: stat "+d.FullName(e.Path)+" failed", err) }})
+				continue
+			}
+			m = have.Meta
+		}
+		if m.Exists() {
+			r.add(e.Path, m)
+		}
+	}
+	gone, err = r.end()
+	if !errors.As(err, new(*Error)) {
+		err = nil
+	}
+	return gone, err
 }
 
 // deletes reports whether extraneous files are deleted.
@@ -102,177 +131,227 @@ func (d *Dest) DeleteCounts() (n [5]int32) {
 	return n
 }
 
+// Unlisted reports whether something in a directory that was to be removed could
+// not be listed. It was told.
+func (d *Dest) Unlisted() bool { return d.unlisted.Load() }
+
 // LimitSkipped is how many deletions --max-delete prevented.
 func (d *Dest) LimitSkipped() int { return int(d.skipped.Load()) }
 
-// remover is one removal under way.
+// remover is removals under way, in rsync's order: add walks what is to be
+// removed, from the last name to the first, and pushes tasks; the tasks are
+// done in their order, see tasks.
 type remover struct {
 	d      *Dest
 	root   *apply.Root
 	prefix string    // of names that are shown
-	top    tree.Path // what is removed
+	top    tree.Path // what is removed, if it is one thing
 	how    Removal
-	all    bool          // what is in a directory is removed too
-	final  bool          // without backups
-	errno  syscall.Errno // of the last call that failed
+	all    bool // what is in a directory is removed too
+	final  bool // without backups
+	bare   bool // of what is no directory the kind is all that is needed
+
+	holder *level       // where the items of add lie
+	items  []tree.Entry // those that are no directories and not pushed yet
+
+	tasks
+
+	gone  int           // items of add
+	stays error         // why the last of them that stays does
+	fatal error         // an *Error
+	errno syscall.Errno // of the last call that failed
+}
+
+// remover makes one for what is in the destination.
+func (d *Dest) remover(how Removal) *remover {
+	r := &remover{d: d, root: d.root, how: how}
+	r.prepare()
+	return r
+}
+
+// prepare decides how the work is done.
+func (r *remover) prepare() {
+	o := r.d.opt
+	backup := o.Backup && !r.final
+	r.alone = o.MaxDelete >= 0 || backup || r.d.idle() || o.Debug[option.DebugFilter] > 0
+	r.bare = !backup && !r.d.me.fake && !r.d.p.Modes && !strings.Contains(o.OutFormat+o.LogFormat, "B")
+}
+
+// level is a directory that is being emptied, or, without one above it, the
+// directory in which items of add lie.
+type level struct {
+	up    *level
+	path  tree.Path
+	meta  tree.Meta
+	stays bool // since something in it does
 }
 
 // shown is a path as messages have it.
 func (r *remover) shown(p tree.Path) tree.Path { return tree.Path(r.prefix) + p }
 
-// remove removes p and what is in it.
-func (r *remover) remove(p tree.Path, m tree.Meta) error {
-	if m.IsDir() {
-		if err := r.empty(p, m); err != nil {
-			if errors.As(err, new(*Error)) {
-				return err
-			}
-			r.notEmpty(p)
-			return ErrNotEmpty
-		}
+// add removes p and what is in it.
+func (r *remover) add(p tree.Path, m tree.Meta) {
+	dir, name := p.Parent(), p.Base()
+	if r.holder == nil || r.holder.path != dir {
+		r.flush()
+		r.holder = &level{path: dir}
 	}
-	return r.one(p, m)
+	switch {
+	case r.fatal != nil:
+	case !m.IsDir():
+		r.items = append(r.items, tree.Entry{Name: name, Meta: m})
+		if r.alone || len(r.items) == mostItems {
+			r.flush()
+		}
+	case r.d.isMount(p, m):
+		r.flush()
+		r.push(&task{say: func() {
+			if r.d.opt.Info[option.InfoMount] > 0 {
+				r.d.say(wire.CodeInfo, "cannot delete mount point: %s", string(p))
+			}
+		}})
+		r.stays = ErrNotEmpty
+	default:
+		r.flush()
+		r.empty(r.holder, p, m)
+	}
+}
+
+// mostItems is how many items are removed in one task, if they were not found in
+// a directory that is removed with them.
+const mostItems = 256
+
+// flush pushes the items that wait.
+func (r *remover) flush() {
+	if len(r.items) > 0 {
+		r.push(&task{in: r.holder, files: r.items})
+		r.items = nil
+	}
+}
+
+// end does what is left. It tells how many items of add are gone, and why one
+// is not.
+func (r *remover) end() (gone int, err error) {
+	r.flush()
+	r.finish()
+	if r.fatal != nil {
+		return r.gone, r.fatal
+	}
+	return r.gone, r.stays
+}
+
+// outcome notes what has become of something in a directory.
+func (r *remover) outcome(in *level, err error) {
+	switch {
+	case err == nil && in.up == nil:
+		r.gone++
+	case err == nil:
+	case errors.As(err, new(*Error)):
+		r.fatal = err
+	case in.up == nil:
+		r.stays = err
+	default:
+		in.stays = true
+	}
 }
 
 func (r *remover) notEmpty(p tree.Path) {
 	r.d.say(wire.CodeInfo, "cannot delete non-empty directory: %s", string(r.shown(p)))
 }
 
-// empty removes what is in directory p. An error says that something stays.
-func (r *remover) empty(p tree.Path, m tree.Meta) error {
+// empty pushes what removes directory p, which is in up, with all that is in it.
+func (r *remover) empty(up *level, p tree.Path, m tree.Meta) {
 	d := r.d
 	if !d.me.root() && m.UID == d.me.uid && m.Perm&ownerWrite == 0 && !d.idle() {
 		_ = r.root.At(p, func(at apply.Place) error { return at.Object().Chmod(m.Perm | ownerWrite) })
 	}
-	entries, err := r.root.Reader().ReadDir(p)
+	here := &level{up: up, path: p, meta: m}
+	entries := r.list(here)
+	first, end := 0, 0 // of those that wait to be pushed; others are dropped
+	push := func() {
+		if first < end {
+			r.push(&task{in: here, files: entries[first:end:end]})
+		}
+		first = end
+	}
+	for i, e := range entries {
+		at, dir := p.Join(e.Name), e.Meta.IsDir()
+		switch {
+		case r.fatal != nil:
+			return
+		case r.how.Keep != nil && r.how.Keep(at, dir):
+			here.stays = true
+		case dir && d.opt.OneFileSystem > 0 && e.Meta.Dev != m.Dev:
+			here.stays = true
+			push()
+			if d.opt.Info[option.InfoMount] > 0 {
+				r.push(&task{say: func() { d.say(wire.CodeInfo, "mount point, %s, pins parent directory", string(r.shown(at))) }})
+			}
+		case !r.all:
+			here.stays = true
+		case dir:
+			push()
+			r.empty(here, at, e.Meta)
+		default:
+			entries[end] = entries[i]
+			end++
+			if r.alone {
+				push()
+			}
+		}
+	}
+	push()
+	r.push(&task{in: here})
+}
+
+// list is what is in a directory, in the order in which it is removed. What
+// cannot be listed is left to stand in the directory's way.
+func (r *remover) list(here *level) []tree.Entry {
+	d := r.d
+	read := r.root.Reader().ReadDir
+	if r.bare {
+		read = r.root.Reader().ReadKinds
+	}
+	entries, err := read(here.path)
 	partial := new(walk.PartialError)
 	switch {
 	case errors.As(err, &partial):
+		d.unlisted.Store(true)
 		for _, e := range partial.Entries {
-			d.Tell("readlink_stat("+d.FullName(e.Path)+") failed", e.Err)
+			r.push(&task{say: func() { d.Tell("readlink_stat("+d.FullName(e.Path)+") failed", e.Err) }})
 		}
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return d.told(err, "opendir %s failed", d.FullName(p))
+		d.unlisted.Store(true)
+		r.push(&task{say: func() { d.Tell("opendir "+d.FullName(here.path)+" failed", err) }})
+		return nil
 	}
 	slices.SortFunc(entries, func(a, b tree.Entry) int {
-		return flist.CompareSiblings(d.p.Protocol, a.Name, a.Meta.IsDir(), b.Name, b.Meta.IsDir())
+		return flist.CompareSiblings(d.p.Protocol, b.Name, b.Meta.IsDir(), a.Name, a.Meta.IsDir())
 	})
-	var stays error
-	if err != nil {
-		stays = ErrNotEmpty // entries that could not be looked at
-	}
-	for len(entries) > 0 {
-		var err error
-		left := len(entries) - r.together(entries)
-		if left < len(entries) {
-			err = r.files(p, entries[left:])
-		} else {
-			left--
-			err = r.entry(p.Join(entries[left].Name), entries[left].Meta, m)
-		}
-		entries = entries[:left]
-		if errors.As(err, new(*Error)) {
-			return err
-		}
-		if err != nil {
-			stays = err
-		}
-	}
-	return stays
+	return entries
 }
 
-// Files are removed by several goroutines if there are at least so many in a
-// row: much of the work is done by the kernel after the directory is free again.
-const (
-	fewestTogether  = 32
-	removersAtATime = 4
-)
-
-// together is how many of the last entries can be removed together: they are
-// files, and nothing depends on what has become of those before.
-func (r *remover) together(entries []tree.Entry) int {
-	d, n := r.d, 0
-	if d.opt.MaxDelete >= 0 || d.opt.Backup && !r.final || d.idle() || !r.all {
-		return 0
-	}
-	for n < len(entries) && !entries[len(entries)-1-n].Meta.IsDir() {
-		n++
-	}
-	if n < fewestTogether {
-		return 0
-	}
-	return n
-}
-
-// files removes files of directory dir. What they come to is told in order, the
-// last first.
-func (r *remover) files(dir tree.Path, entries []tree.Entry) (stays error) {
-	kept, errs := make([]bool, len(entries)), make([]error, len(entries))
-	for i := len(entries) - 1; i >= 0 && r.how.Keep != nil; i-- {
-		kept[i] = r.how.Keep(dir.Join(entries[i].Name), false)
-	}
-	left := atomic.Int64{}
-	left.Store(int64(len(entries)))
-	var all sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), removersAtATime) {
-		all.Go(func() {
-			for i := left.Add(-1); i >= 0; i = left.Add(-1) {
-				if !kept[i] {
-					errs[i] = r.unlink(dir.Join(entries[i].Name), entries[i].Meta)
-				}
-			}
-		})
-	}
-	all.Wait()
-	for i := len(entries) - 1; i >= 0; i-- {
-		err := ErrNotEmpty
-		if !kept[i] {
-			err = r.unlinked(dir.Join(entries[i].Name), entries[i].Meta, false, errs[i])
-		}
-		if err != nil {
-			stays = err
+// leave removes a directory of which nothing more is to be done.
+func (r *remover) leave(l *level) {
+	if l.stays {
+		r.notEmpty(l.path)
+		if l.up.up == nil {
+			r.outcome(l.up, ErrNotEmpty)
+			return
 		}
 	}
-	return stays
+	r.outcome(l.up, r.one(l.path, l.meta))
 }
 
-// entry removes an entry of a directory that is being emptied.
-func (r *remover) entry(p tree.Path, m, parent tree.Meta) error {
-	d := r.d
-	switch {
-	case r.how.Keep != nil && r.how.Keep(p, m.IsDir()):
-		return ErrNotEmpty
-	case m.IsDir() && d.opt.OneFileSystem > 0 && m.Dev != parent.Dev:
-		if d.opt.Info[option.InfoMount] > 0 {
-			d.say(wire.CodeInfo, "mount point, %s, pins parent directory", string(r.shown(p)))
-		}
-		return ErrNotEmpty
-	case !r.all:
-		return ErrNotEmpty
-	}
-	if !m.IsDir() {
-		return r.one(p, m)
-	}
-	err := r.empty(p, m)
-	if errors.As(err, new(*Error)) {
-		return err
-	}
-	if err != nil {
-		r.notEmpty(p)
-	}
-	if after := r.one(p, m); after != nil {
-		return after
-	}
-	return nil
-}
+// room reports whether p only makes room.
+func (r *remover) room(p tree.Path) bool { return r.how.MakeRoom != "" && p == r.top }
 
 // one removes p, which is no directory, or an empty one.
 func (r *remover) one(p tree.Path, m tree.Meta) error {
 	d := r.d
-	room := p == r.top && r.how.MakeRoom != ""
-	if !room && d.opt.MaxDelete >= 0 && d.removed.Load() >= int64(d.opt.MaxDelete) {
+	if !r.room(p) && d.opt.MaxDelete >= 0 && d.removed.Load() >= int64(d.opt.MaxDelete) {
 		d.skipped.Add(1)
 		return ErrLimit
 	}
@@ -292,11 +371,11 @@ func (r *remover) one(p tree.Path, m tree.Meta) error {
 	if !backed && !d.idle() {
 		err = r.unlink(p, m)
 	}
-	return r.unlinked(p, m, room, err)
+	return r.unlinked(p, m, err)
 }
 
 // unlinked tells and counts what unlink has come to.
-func (r *remover) unlinked(p tree.Path, m tree.Meta, room bool, err error) error {
+func (r *remover) unlinked(p tree.Path, m tree.Meta, err error) error {
 	d := r.d
 	if err != nil {
 		r.errno = errnoOf(err)
@@ -315,7 +394,7 @@ func (r *remover) unlinked(p tree.Path, m tree.Meta, room bool, err error) error
 		d.Tell("delete_file: "+call+"("+string(r.shown(p))+") failed", err)
 		return ErrFailed
 	}
-	if !room {
+	if !r.room(p) {
 		d.p.Talk.Deleted(r.shown(p), r.listed(p, m))
 		d.removed.Add(1)
 		d.deleted[countOf(m.Kind)].Add(1)
@@ -349,18 +428,23 @@ func countOf(k tree.Kind) int {
 // unlink removes one name. A file of ours in a directory that is closed to us
 // goes after that was opened by empty.
 func (r *remover) unlink(p tree.Path, m tree.Meta) error {
-	d := r.d
 	err := r.root.At(p, func(at apply.Place) error {
 		if m.IsDir() {
 			return at.Object().Rmdir()
 		}
 		return at.Object().Unlink()
 	})
-	switch {
-	case r.root != d.root:
-		r.root.Forget(p)
-	case m.IsDir() || m.Kind == tree.Symlink:
-		d.forget(p)
-	}
+	r.forget(p.Parent(), p.Base(), m.Kind)
 	return err
+}
+
+// forget drops handles that are held of an entry of dir which is gone.
+func (r *remover) forget(dir tree.Path, name string, k tree.Kind) {
+	switch {
+	case k != tree.Dir && k != tree.Symlink:
+	case r.root != r.d.root:
+		r.root.Forget(dir.Join(name))
+	default:
+		r.d.forget(dir.Join(name))
+	}
 }

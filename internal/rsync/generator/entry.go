@@ -231,11 +231,7 @@ func (g *run) protected(p tree.Path, dir bool) bool {
 
 // remove deletes one item, and tells whether it is gone.
 func (g *run) remove(p tree.Path, have tree.Meta, how dest.Removal) bool {
-	how.Keep = func(p tree.Path, dir bool) bool {
-		kept := g.sweep.pinned(g.p.Scope, p, dir, g.p.perish())
-		g.explain(p, dir, kept)
-		return kept || g.p.Refused != nil && g.p.Refused(p, dir) || g.p.Readable && g.unseen(p, dir)
-	}
+	how.Keep = g.kept
 	g.changed()
 	if have.Kind == tree.Dir {
 		g.scout.removals++
@@ -243,9 +239,16 @@ func (g *run) remove(p tree.Path, have tree.Meta, how dest.Removal) bool {
 	return g.did(g.d.Delete(p, have, how))
 }
 
+// kept is dest.Removal.Keep.
+func (g *run) kept(p tree.Path, dir bool) bool {
+	kept := g.sweep.pinned(g.p.Scope, p, dir, g.p.perish())
+	g.explain(p, dir, kept)
+	return kept || g.p.Refused != nil && g.p.Refused(p, dir) || g.p.Readable && g.unseen(p)
+}
+
 // unseen reports whether p cannot be read, and so does not count as there.
-func (g *run) unseen(p tree.Path, isDir bool) bool {
-	left, err := g.d.Readable(p.Parent(), []walk.Name{{Name: p.Base(), Dir: isDir}})
+func (g *run) unseen(p tree.Path) bool {
+	left, err := g.d.Readable(p.Parent(), []walk.Name{{Name: p.Base()}})
 	return err == nil && len(left) == 0
 }
 

@@ -18,8 +18,9 @@ type sweeper struct {
 	listed map[string]struct{} // names in the directory at hand
 	dev    uint64              // file system of the last top directory, for -x
 	hasDev bool
-	later  []tree.Path // --delete-delay
-	names  []walk.Name // buffer
+	later  []dest.Extra // --delete-delay
+	names  []walk.Name  // buffer
+	extra  []dest.Extra // buffer
 
 	// What the filters keep in directory emptied while it is removed.
 	emptied tree.Path
@@ -89,22 +90,32 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	g.list(l, f)
 	keep := g.p.Scope.ChildProtected(dir, false)
 	slices.SortFunc(names, func(a, b walk.Name) int {
-		return flist.CompareSiblings(g.p.Protocol, b.Name, b.Dir, a.Name, a.Dir)
+		return flist.CompareSiblings(g.p.Protocol, b.Name, b.IsDir(), a.Name, a.IsDir())
 	})
 	names = slices.DeleteFunc(names, func(n walk.Name) bool {
-		kept := keep(n.Name, n.Dir)
-		g.explain(dir.Join(n.Name), n.Dir, kept)
+		kept := keep(n.Name, n.IsDir())
+		g.explain(dir.Join(n.Name), n.IsDir(), kept)
 		_, listed := g.sweep.listed[n.Name]
-		return listed || kept || g.p.Refused != nil && g.p.Refused(dir.Join(n.Name), n.Dir)
+		return listed || kept || g.p.Refused != nil && g.p.Refused(dir.Join(n.Name), n.IsDir())
 	})
+	if len(names) == 0 {
+		return
+	}
+	extra := g.sweep.extra[:0]
+	if g.timing == delay {
+		extra = g.sweep.later
+	}
 	for _, n := range names {
-		p := dir.Join(n.Name)
-		if g.timing == delay {
-			g.sweep.later = append(g.sweep.later, p)
-			g.spoil(f)
-		} else if g.removeExtra(p) {
-			g.spoil(f)
-		}
+		extra = append(extra, dest.Extra{Path: dir.Join(n.Name), Kind: n.Kind})
+	}
+	if g.timing == delay {
+		g.sweep.later = extra
+		g.spoil(f)
+		return
+	}
+	g.sweep.extra = extra
+	if g.removeExtra(extra) {
+		g.spoil(f)
 	}
 }
 
@@ -118,6 +129,9 @@ func (g *run) swept(f *flist.File) bool {
 func (g *run) barred() bool {
 	if g.current != nil {
 		g.mind()
+	}
+	if g.d.Unlisted() {
+		g.result.IOError |= ioGeneral
 	}
 	if g.result.IOError&ioGeneral == 0 || g.opt.IgnoreErrors {
 		return false
@@ -159,14 +173,14 @@ func Explained(v filter.Verdict, p tree.Path, isDir bool) string {
 	return fmt.Sprintf("[generator] %s %s %s because of pattern %s", verb, what, p, v.Rule.Shown())
 }
 
-// removeExtra removes what has no business to be at p.
-func (g *run) removeExtra(p tree.Path) bool {
-	have, err := g.d.StatPath(p)
-	if err != nil {
-		g.d.Tell("delete_file: stat "+g.d.FullName(p)+" failed", err)
-		return false
-	}
-	return have.Exists() && g.remove(p, have.Meta, dest.Removal{})
+// removeExtra removes what has no business to be there, and tells whether any
+// of it is gone.
+func (g *run) removeExtra(extra []dest.Extra) bool {
+	g.changed()
+	g.scout.removals++
+	gone, err := g.d.DeleteExtra(extra, g.kept)
+	g.did(err)
+	return gone > 0
 }
 
 // pinned reports whether the filters keep p, which is in a directory that is to
@@ -206,9 +220,10 @@ func (g *run) list(l *list, f *flist.File) {
 func (g *run) deleteLate() {
 	switch g.timing {
 	case delay:
-		for _, p := range g.sweep.later {
-			g.removeExtra(p)
+		for i := range g.sweep.later {
+			g.sweep.later[i].Kind = tree.Missing // it was some time ago
 		}
+		g.removeExtra(g.sweep.later)
 		g.sweep.later = nil
 	case after:
 		if g.d.Single() {

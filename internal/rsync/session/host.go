@@ -36,8 +36,10 @@ type Host struct {
 	Agreed func()
 	// Timeout is told to the client, in seconds; 0 is none.
 	Timeout int
-	// Log hears of the transfer; nil is none.
-	Log output.Talk
+	// Log hears of the transfer; nil is none. LogsModes is set if it shows the
+	// modes of what is deleted.
+	Log       output.Talk
+	LogsModes bool
 }
 
 // refusedBelow reports names below a directory of the module that the module's

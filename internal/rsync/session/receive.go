@@ -58,7 +58,7 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 	}
 	d, err := dest.Open(dest.Params{
 		Opt: e.opt, Protocol: e.protocol, Talk: e.talk, Sets: e.lists.Xattrs(), XattrRules: e.rules,
-		Module: e.module(), File: e.file, Chmod: chmod,
+		Module: e.module(), File: e.file, Chmod: chmod, Modes: e.host != nil && e.host.LogsModes,
 	}, arg, dest.List{Entries: e.lists.Known(), First: firstOf(first)})
 	if err != nil {
 		return nil, err
