@@ -44,10 +44,14 @@ func (c *Command) daemon(ctx context.Context, set *option.Set) int {
 	server := daemon.New(options)
 	in, isFile := c.In.(*os.File)
 	out, outIsFile := c.Out.(*os.File)
+	inetd := !set.Server && isFile && daemon.IsSocket(in)
+	if _, err := server.Config(); err != nil && !inetd { // whose standard error may be the connection
+		return c.refuse(&option.Error{Code: exitSyntax, Text: "rsync: " + err.Error(), Role: roleOf(set)})
+	}
 	switch {
 	case set.Server && isFile && outIsFile:
 		return c.ended(server.Pipe(ctx, in, out))
-	case isFile && daemon.IsSocket(in):
+	case inetd:
 		return c.ended(server.Inetd(ctx, in))
 	case !words.NoDetach && os.Getenv(detachedVar) == "" && os.Getenv("LISTEN_FDS") == "":
 		return c.detach()

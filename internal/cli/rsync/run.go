@@ -204,7 +204,7 @@ func (c *Command) transfer(ctx context.Context, set *option.Set) int {
 	})
 	client := &session.Client{
 		Opt: set, Argv: append([]string{c.Name}, c.Words...), Talk: printer,
-		Stdin: c.In, Stderr: c.Err, Getenv: c.Getenv, Password: askPassword,
+		Stdin: c.In, Stderr: c.Err, Getenv: c.Getenv, Password: c.askPassword,
 		Ready: func(opt *option.Set) error { return copyAs(opt, role) },
 	}
 	_, err = client.Run(ctx)

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"lockstep/internal/rsync/output"
+	"lockstep/internal/rsync/session"
 )
 
 // isTerminal tells if a stream is a terminal.
@@ -50,10 +51,12 @@ func charset(getenv func(string) string) output.Charset {
 const maxPassword = 1024
 
 // askPassword asks at the process's terminal, which does not show what is typed.
-func askPassword(prompt string) (password string, err error) {
+// A process without one reads a line of its standard input.
+func (c *Command) askPassword(prompt string) (password string, err error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
-		return "", fmt.Errorf("ask for the password: %w", err)
+		fmt.Fprint(c.Err, prompt)
+		return session.ReadPassword(c.In)
 	}
 	defer func() { err = errors.Join(err, tty.Close()) }()
 	shown, err := unix.IoctlGetTermios(int(tty.Fd()), unix.TCGETS)

@@ -124,12 +124,12 @@ func facilityOf(name string) int {
 	return daemonFacility
 }
 
-// openJournal opens a log file, or else syslog, or else the standard error. to
-// has what is known of the log besides.
-func openJournal(logs *logFiles, j jail, file, facility, tag string, to LogTo) *journal {
+// openJournal opens a log file, or else syslog, or else the last resort. to has
+// what is known of the log besides.
+func (s *Server) openJournal(j jail, file, facility, tag string, to LogTo) *journal {
 	var trouble error
 	if file != "" {
-		f, err := logs.get(j, file)
+		f, err := s.logs.get(j, file)
 		if err == nil {
 			log := newJournal(to, f)
 			log.shared = true
@@ -137,10 +137,10 @@ func openJournal(logs *logFiles, j jail, file, facility, tag string, to LogTo) *
 		}
 		trouble = err
 	}
-	log := newJournal(to, os.Stderr)
+	log := newJournal(to, s.lastResort)
 	to.Syslog, to.Tag, to.Priority = true, tag, facilityOf(facility)<<3|infoLevel
-	if s, err := syslogAt(syslogSocket, to); err == nil {
-		log = s
+	if system, err := syslogAt(syslogSocket, to); err == nil {
+		log = system
 	}
 	if trouble != nil {
 		log.linef("failed to open log file %q: %v; using syslog instead", file, trouble)

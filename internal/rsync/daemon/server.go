@@ -89,6 +89,8 @@ type Server struct {
 	config  configCache
 	logs    logFiles
 
+	lastResort *os.File // the log if there is neither a file nor syslog; nil is none
+
 	mu       sync.Mutex
 	waiting  list.List      // of *pass, those that came first in front
 	from     map[string]int // how many of them, by address
@@ -105,7 +107,7 @@ func New(o Options) *Server {
 		o.Config = DefaultConfig
 	}
 	o.Config, o.LogFile = absolute(o.Config), absolute(o.LogFile)
-	s := &Server{options: o, names: net.DefaultResolver, from: map[string]int{}, openFrom: map[string]int{}, failures: map[string]failures{}}
+	s := &Server{options: o, names: net.DefaultResolver, lastResort: os.Stderr, from: map[string]int{}, openFrom: map[string]int{}, failures: map[string]failures{}}
 	s.serial.Store(int64(os.Getpid()))
 	s.counts = Counts{Started: time.Now(), Refused: map[string]int{}, Modules: map[string]ModuleCounts{}}
 	return s
@@ -127,7 +129,7 @@ func (s *Server) journal(c *conf.Config, id int) *journal {
 	if file == "" {
 		file = c.Global.Text(conf.LogFile, s.environ)
 	}
-	return openJournal(&s.logs, "", file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), LogTo{ID: id, JSON: s.options.JSON})
+	return s.openJournal("", file, c.Global.Text(conf.SyslogFacility, s.environ), c.Global.Text(conf.SyslogTag, s.environ), LogTo{ID: id, JSON: s.options.JSON})
 }
 
 // complain logs the problems of a configuration, once for as long as they are

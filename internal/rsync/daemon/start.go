@@ -130,8 +130,12 @@ func IsSocket(f *os.File) bool {
 	return err == nil && info.Mode()&os.ModeSocket != 0
 }
 
-// Inetd serves the connection that is the standard input.
+// Inetd serves the connection that is the standard input, and that may be the
+// standard error, too.
 func (s *Server) Inetd(ctx context.Context, in *os.File) error {
+	if same(in, s.lastResort) {
+		s.lastResort = nil
+	}
 	c, err := net.FileConn(in)
 	if err != nil {
 		return err
@@ -145,9 +149,20 @@ func (s *Server) Inetd(ctx context.Context, in *os.File) error {
 	return nil
 }
 
+// same reports whether two descriptors lead to the same place.
+func same(a, b *os.File) bool {
+	first, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	second, err := b.Stat()
+	return err == nil && os.SameFile(first, second)
+}
+
 // Pipe serves a connection that a remote shell carries. The client's address is
-// in the environment.
+// in the environment, and the standard error is for the client's user, no log.
 func (s *Server) Pipe(ctx context.Context, in, out *os.File) error {
+	s.lastResort = nil
 	p := &pipe{in: pollable(in), out: pollable(out)}
 	s.only(ctx, caller{stream: p, from: shellAddress(os.Getenv)})
 	return nil

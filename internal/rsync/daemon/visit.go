@@ -283,7 +283,7 @@ func (v *visit) openLog(m *module) {
 		return
 	}
 	old := v.log
-	v.log = openJournal(&v.server.logs, v.jail(), m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.log.to())
+	v.log = v.server.openJournal(v.jail(), m.section.Text(conf.LogFile, m.env), m.section.Text(conf.SyslogFacility, m.env), m.section.Text(conf.SyslogTag, m.env), v.log.to())
 	old.close()
 }
 

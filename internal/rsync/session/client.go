@@ -100,9 +100,6 @@ func (r *errand) prepare() error {
 	if r.rules, err = r.op.rules(); err != nil {
 		return err
 	}
-	if r.charset, err = iconvOf(r.Opt, false, r.Getenv); err != nil {
-		return err
-	}
 	if _, _, _, err = chosenSums(r.Opt.ChecksumChoice); err != nil {
 		return err
 	}
@@ -124,7 +121,8 @@ func (r *errand) prepare() error {
 	if !r.ops.Pull {
 		r.role = "sender"
 	}
-	return nil
+	r.charset, err = iconvOf(r.Opt, false, r.Getenv)
+	return err
 }
 
 // refuse says why nothing was begun.
@@ -134,6 +132,11 @@ func (r *errand) refuse(err error) error {
 	if errors.As(err, &bad) && bad.Role != "" {
 		role = bad.Role
 	}
+	return r.refuseAs(role, err)
+}
+
+// refuseAs is refuse in somebody's name.
+func (r *errand) refuseAs(role string, err error) error {
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		r.talk.Text(wire.CodeError, line)
 	}
@@ -336,16 +339,23 @@ func (r *errand) connectWords(ep *Endpoint, err error) []string {
 	}
 	lines := e.Messages
 	var bad *greetingError
+	var link *linkError
 	switch cause := e.Err; {
 	case cause == nil || errors.Is(cause, ErrSignal) || errors.Is(cause, context.Canceled):
 		return lines
 	case errors.As(cause, &bad) && bad.why == noDigests:
 		return append(lines, "rsync: the server omitted the digest name list: "+bad.line)
+	case errors.As(cause, &bad) && bad.why == noSubversion:
+		return append(lines, "rsync: the server omitted the subprotocol value: "+bad.line)
 	case errors.As(cause, &bad):
 		return append(lines, fmt.Sprintf("rsync: server sent \"%s\" rather than greeting", bad.line))
 	case e.Stage == dialling.String():
 		return append(lines, connectWords(ep, r.role, cause))
-	case errors.Is(cause, io.EOF) && (e.Stage == greeting.String() || e.Stage == authentication.String()):
+	case errors.As(cause, &link) && e.Stage == greeting.String():
+		return append(lines, fmt.Sprintf("rsync: [%s] safe_read failed to read 1 bytes: %s", r.role, output.Strerror(link.err)))
+	case errors.Is(cause, io.EOF) && errors.As(cause, new(startupError)):
+		return append(lines, "rsync: didn't get server startup line")
+	case errors.Is(cause, io.EOF) && e.Stage == greeting.String():
 		return append(lines, "rsync: did not see server greeting")
 	}
 	return append(lines, (&end{role: r.role, opt: r.Opt}).words(e.Err)...)

@@ -66,7 +66,7 @@ func (c *Conn) dial(ctx context.Context) error {
 	case !c.ep.overTCP():
 		argv := c.ep.shellArgv([]string{c.ep.rsyncPath(), "--server", "--daemon", "."})
 		c.ep.trace(shown("opening connection using: ", argv))
-		return c.spawn(argv, "RSYNC_PORT="+c.ep.port())
+		return c.spawn(command{argv: argv, env: []string{"RSYNC_PORT=" + c.ep.port()}})
 	case c.ep.Program != "":
 		program, err := programFor(c.ep.Program, c.ep.Host)
 		if err != nil {
@@ -74,7 +74,7 @@ func (c *Conn) dial(ctx context.Context) error {
 		}
 		c.ep.trace(fmt.Sprintf("Using RSYNC_CONNECT_PROG instead of opening tcp connection to %s port %s", c.ep.Host, c.ep.port()))
 		c.ep.trace(fmt.Sprintf("Running socket program: \"%s\"", program))
-		return c.spawn([]string{cmp.Or(c.ep.Sh, "sh"), "-c", program})
+		return c.spawn(command{argv: []string{cmp.Or(c.ep.Sh, "sh"), "-c", program}, socket: true})
 	}
 	c.ep.trace(fmt.Sprintf("opening tcp connection to %s port %s", c.ep.Host, c.ep.port()))
 	t, err := dialTCP(ctx, &c.ep)
@@ -86,8 +86,9 @@ func (c *Conn) dial(ctx context.Context) error {
 }
 
 // spawn starts what carries the connection.
-func (c *Conn) spawn(argv []string, env ...string) error {
-	p, err := spawn(command{argv: argv, env: env, stderr: c.ep.Stderr, onLine: c.hearLine})
+func (c *Conn) spawn(what command) error {
+	what.stderr, what.onLine = c.ep.Stderr, c.hearLine
+	p, err := spawn(what)
 	if err != nil {
 		c.Close()
 		return &Error{Code: spawnCode(err), Stage: c.stage.String(), Err: err}
@@ -190,7 +191,8 @@ func (c *Conn) hangUp() {
 }
 
 // withShell waits for a remote shell that seems to be ending, so that its words
-// and its exit code are known, and prefers its code to that of a broken stream.
+// and its exit code are known, and prefers its code to that of a broken stream,
+// but not while a daemon has not let us in.
 func (c *Conn) withShell(err error) error {
 	c.mu.Lock()
 	p := c.proc
@@ -202,10 +204,13 @@ func (c *Conn) withShell(err error) error {
 	}
 	code := p.wait(abortPatience)
 	broken := own == ExitStream || own == ExitStartClient || own == ExitSocket
-	if broken && code != ExitShellKilled && code > own {
-		return fmt.Errorf("the remote shell ended early: %w (%w)", exitError{code}, err)
+	switch {
+	case !broken || code == ExitShellKilled || code <= own:
+		return err
+	case c.stage == greeting || c.stage == authentication:
+		return fmt.Errorf("the remote shell ended early, with exit code %d: %w", code, err)
 	}
-	return err
+	return fmt.Errorf("the remote shell ended early: %w (%w)", exitError{code}, err)
 }
 
 // Start tells the server what to do and does the binary handshake. path is the
@@ -321,7 +326,7 @@ func (c *Conn) send(words []string, rest []byte) ([]byte, error) {
 	}
 	argv := c.ep.shellArgv(append([]string{c.ep.rsyncPath()}, words...))
 	c.ep.trace(shown("opening connection using: ", argv))
-	return rest, c.spawn(argv)
+	return rest, c.spawn(command{argv: argv})
 }
 
 // secluded is the second round of a server's words (rsync-session 2.5).

@@ -89,6 +89,9 @@ func tuned(conn net.Conn, ep *Endpoint) (func(), error) {
 
 // dial connects to an address with what the endpoint says about it.
 func (ep *Endpoint) dial(ctx context.Context, address string) (net.Conn, error) {
+	if host, _, _ := net.SplitHostPort(address); host == "" { // which the dialler takes for this machine
+		return nil, &net.DNSError{Err: "no host", IsNotFound: true}
+	}
 	network := "tcp"
 	if ep.IPv != 0 {
 		network += strconv.Itoa(ep.IPv)
@@ -205,6 +208,8 @@ func connectWords(ep *Endpoint, role string, err error) string {
 		return fmt.Sprintf("rsync: getaddrinfo %s: Name or service not known", bind.host)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("rsync: getaddrinfo: %s %s: Name or service not known", host, port)
+	case errors.As(err, new(*net.AddrError)):
+		return fmt.Sprintf("rsync: getaddrinfo: %s %s: Address family for hostname not supported", host, port)
 	case errors.As(err, &op) && op.Addr != nil:
 		address, _, _ := net.SplitHostPort(op.Addr.String())
 		return fmt.Sprintf("rsync: [%s] failed to connect to %s (%s): %s", role, host, address, output.Strerror(err))

@@ -94,8 +94,6 @@ const greetingTimeout = 75 * time.Second
 // Validate reports an endpoint that cannot be reached whatever happens.
 func (ep *Endpoint) Validate() error {
 	switch {
-	case ep.Host == "":
-		return errors.New("endpoint: no host")
 	case strings.HasPrefix(ep.Host, "-"):
 		return fmt.Errorf("endpoint: host %s begins with a dash", tree.Quote(ep.Host))
 	case ep.Protocol != 0 && (ep.Protocol < MinProtocol || ep.Protocol > MaxProtocol):

@@ -224,6 +224,8 @@ func exitCode(at stage, err error) int {
 		return ExitUnsupported
 	case errors.Is(err, flist.ErrMemory):
 		return ExitMemory
+	case (at == greeting || at == authentication) && errors.As(err, &link):
+		return ExitStream
 	case at == greeting || at == authentication:
 		return ExitStartClient
 	case errors.As(err, &exit), errors.Is(err, wire.ErrStream), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -63,10 +63,10 @@ func parseGreeting(line string) (version, error) {
 	}
 	v.digests = fields[1:]
 	switch {
+	case !hasSub && v.protocol >= 30:
+		return bad(noSubversion)
 	case v.protocol < peerVersion || v.protocol > peerNewest:
 		return bad("no such protocol version")
-	case !hasSub && v.protocol >= 30:
-		return bad("no subversion")
 	case len(v.digests) == 0 && v.protocol >= 32:
 		return bad(noDigests)
 	}
@@ -80,7 +80,10 @@ func (e *greetingError) Error() string {
 	return fmt.Sprintf("greeting %s: %s", tree.Quote(clip(e.line)), e.why)
 }
 
-const noDigests = "no list of digests"
+const (
+	noDigests    = "no list of digests"
+	noSubversion = "no subversion"
+)
 
 // negotiate is the protocol of the session, given our own highest. Our own
 // subversion is 0.
@@ -167,12 +170,17 @@ func (c *Conn) greet(ctx context.Context) error {
 // errListed is the end of a listing of modules.
 var errListed = errors.New("the daemon listed its modules")
 
+// startupError is why none of the lines came that follow a greeting.
+type startupError struct{ error }
+
+func (e startupError) Unwrap() error { return e.error }
+
 // untilOK reads the daemon's lines and answers its challenge.
 func (c *Conn) untilOK(ctx context.Context, peerDigests []string) error {
 	for total := 0; total < maxMOTD || c.ep.List; {
 		line, err := readLine(c.r)
 		if err != nil {
-			return c.fail(err)
+			return c.fail(startupError{err})
 		}
 		total += len(line) + 1
 		challenge, wanted := strings.CutPrefix(line, daemonChallenge)

@@ -199,7 +199,6 @@ func TestEndpointsThatCannotBeReached(t *testing.T) {
 		name string
 		ep   session.Endpoint
 	}{
-		{"no host", session.Endpoint{Daemon: true, Module: "m"}},
 		{"a host like an option", session.Endpoint{Host: "-oProxyCommand=evil"}},
 		{"no module", session.Endpoint{Daemon: true, Host: "h"}},
 		{"a module like a command", session.Endpoint{Daemon: true, Host: "h", Module: "#list"}},

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"reflect"
+	"strings"
 	"sync"
 
 	"lockstep/internal/fs/filter"
@@ -31,10 +32,10 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	client.r, client.w = wire.NewReader(ours), wire.NewWriter(ours)
 	r.fill(client)
 	serving, err := r.otherHalf(opt)
-	if err == nil {
-		err = client.oldRules()
+	if err != nil {
+		return nil, r.otherRefuses(err)
 	}
-	if err == nil {
+	if err = client.oldRules(); err == nil {
 		err = r.ready()
 	}
 	if err != nil {
@@ -46,7 +47,7 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	r.fill(server)
 	server.talk = &witness{Talk: talk}
 	if server.charset, err = iconvOf(opt, true, r.Getenv); err != nil {
-		return nil, r.refuse(err)
+		return nil, r.otherRefuses(err)
 	}
 	talk.frames.charset = server.charset
 	if client.batch, err = r.record(client); err != nil {
@@ -90,6 +91,13 @@ func (r *errand) local(ctx context.Context) (*output.Stats, error) {
 	}
 	serve.Wait()
 	return r.finish(client, stats, nil, code)
+}
+
+// otherRefuses says why the other half ends before there is a session, as it
+// would itself, and what the client makes of that.
+func (r *errand) otherRefuses(err error) error {
+	_ = r.refuseAs("Receiver", err)
+	return r.refuse(fatalf(ExitStream, "%s", strings.Join((&end{role: r.role}).words(io.EOF), "\n")))
 }
 
 // ownRules fails for the rules of -C in an old protocol: a server that is told

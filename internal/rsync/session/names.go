@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 
+	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -46,7 +48,15 @@ func (e *end) listedNames() (*nameSource, error) {
 		return nil, err
 	}
 	lines := nameReader{r: bufio.NewReader(f), from0: opt.From0, comments: true}
-	return &nameSource{next: lines.next, close: func() { f.Close() }}, nil
+	next := func() (string, error) {
+		name, err := lines.next()
+		var bad syscall.Errno
+		if errors.As(err, &bad) {
+			err = fatalf(ExitStream, "rsync: [%s] safe_read failed to read 1 bytes: %s", e.role, output.Strerror(bad))
+		}
+		return name, err
+	}
+	return &nameSource{next: next, close: func() { f.Close() }}, nil
 }
 
 // openNames opens the file of --files-from here.

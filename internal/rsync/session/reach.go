@@ -66,7 +66,11 @@ func (r *errand) daemon(ep *Endpoint) error {
 	}
 	path := r.ops.Remote.Path
 	if strings.HasPrefix(path, "/") {
-		return fatalf(ExitStartClient, "ERROR: The remote path must start with a module name not a /")
+		how := " not a /"
+		if len(ep.Shell) > 0 {
+			how = ""
+		}
+		return fatalf(ExitStartClient, "ERROR: The remote path must start with a module name%s", how)
 	}
 	ep.Module, _, _ = strings.Cut(path, "/")
 	ep.List = ep.Module == ""
@@ -96,7 +100,7 @@ func (r *errand) readEarly() ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxEarlyInput+1))
 	if err == nil && len(data) > maxEarlyInput {
-		err = fatalf(ExitSyntax, "%s is > %d bytes.", r.Opt.EarlyInput, maxEarlyInput)
+		err = fatalf(ExitStartClient, "%s is > %d bytes.", r.Opt.EarlyInput, maxEarlyInput)
 	}
 	return data, err
 }

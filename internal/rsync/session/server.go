@@ -74,11 +74,6 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 	if s.Log != nil && s.Host == nil {
 		talk.log = s.Log(e.opt)
 	}
-	var err error
-	if e.charset, err = iconvOf(e.opt, true, getenv); err != nil {
-		return nil, err
-	}
-	talk.charset = e.charset
 	e.push = !e.opt.Sender
 	e.op = operator{opt: e.opt, env: getenv}
 	if s.Ready != nil {
@@ -86,20 +81,25 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 			return nil, err
 		}
 	}
+	var err error
 	if e.opt.FilesFrom != "" && e.opt.FilesFrom != "-" && s.Host == nil {
 		if e.names, err = e.openNames(); err != nil {
 			return nil, err
 		}
 	}
+	e.role = "Receiver"
+	if e.sends() {
+		e.role = "sender"
+	}
+	if e.charset, err = iconvOf(e.opt, true, getenv); err != nil {
+		return nil, err
+	}
+	talk.charset = e.charset
 	t.throttle = newBucket(e.opt.BwLimit)
 	e.pulse = newPulse(t, e.w, e.opt.Timeout)
 	e.pulse.slow = e.sends()
 	defer e.pulse.stop()
 	defer e.pulse.limitSilence()()
-	e.role = "Receiver"
-	if e.sends() {
-		e.role = "sender"
-	}
 	h := handshake{
 		opt: e.opt, server: true, push: e.push, daemon: s.Host != nil, env: getenv, r: e.r, w: e.w,
 		agreement: agreement{protocol: cmp.Or(e.opt.Protocol, MaxProtocol)},

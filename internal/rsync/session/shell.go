@@ -20,7 +20,7 @@ import (
 // output are the connection.
 type process struct {
 	cmd    *exec.Cmd
-	stdin  *os.File // our ends of the pipes
+	stdin  *os.File // our ends of the pipes, or our end of the socket
 	stdout *os.File
 	done   chan struct{} // closed when it has been reaped and stderr was read
 	code   int           // its exit code in rsync's terms, valid after done
@@ -37,6 +37,7 @@ const (
 type command struct {
 	argv   []string
 	env    []string     // beside that of this process
+	socket bool         // standard input and output are one socket, instead of pipes
 	stderr io.Writer    // gets it as it is; an *os.File is handed over
 	onLine func(string) // gets it in lines if there is no stderr, from another goroutine
 }
@@ -72,8 +73,14 @@ func spawn(c command) (*process, error) {
 	}
 	var stderr *os.File
 	var errs [3]error
-	p.stdin, errs[0] = pipe(true)
-	p.stdout, errs[1] = pipe(false)
+	if c.socket {
+		var far *os.File
+		p.stdin, far, errs[0] = socketPair()
+		p.stdout, theirs = p.stdin, []*os.File{far, far}
+	} else {
+		p.stdin, errs[0] = pipe(true)
+		p.stdout, errs[1] = pipe(false)
+	}
 	p.cmd.Stderr = c.stderr
 	if c.stderr == nil {
 		if stderr, errs[2] = pipe(false); errs[2] == nil {
@@ -92,6 +99,16 @@ func spawn(c command) (*process, error) {
 	}
 	go p.reap(stderr, c.onLine)
 	return p, nil
+}
+
+// socketPair makes a connection. Our end is for the poller.
+func socketPair() (ours, theirs *os.File, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = unix.SetNonblock(fds[0], true)
+	return os.NewFile(uintptr(fds[0]), "socket"), os.NewFile(uintptr(fds[1]), "socket"), err
 }
 
 // pipeRoom is how many bytes should fit into a pipe: the default of 64 KiB has
@@ -191,7 +208,11 @@ func (p *process) output() *os.File { return p.stdin }
 
 // CloseWrite hangs up; a process that does not end by that soon is killed.
 func (p *process) CloseWrite() error {
-	p.stdin.Close()
+	if conn, err := p.stdin.SyscallConn(); err == nil && p.stdin == p.stdout {
+		_ = conn.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_WR) })
+	} else {
+		p.stdin.Close()
+	}
 	go p.wait(abortPatience)
 	return nil
 }
