@@ -215,15 +215,41 @@ func (w *madeWorld) clearWay() {
 	})
 }
 
-// uniqueAlts leaves out of the alternate directory what has the last name of a
-// file with several names.
-func (w *madeWorld) uniqueAlts() {
+// clearLinks leaves out of the destination directories that have the last name of
+// a file with several names.
+func (w *madeWorld) clearLinks() {
+	shared := w.linkedNames()
+	gone := map[string]bool{}
+	w.dest = slices.DeleteFunc(w.dest, func(o thing) bool {
+		gone[o.name] = gone[path.Dir(o.name)] || o.kind == 'd' && shared[path.Base(o.name)] || o.kind == 'h' && gone[o.what]
+		return gone[o.name]
+	})
+}
+
+// clearPipes leaves named pipes, and their other names, out of the destination.
+func (w *madeWorld) clearPipes() {
+	gone := map[string]bool{}
+	w.dest = slices.DeleteFunc(w.dest, func(o thing) bool {
+		gone[o.name] = o.kind == 'p' || o.kind == 'h' && gone[o.what]
+		return gone[o.name]
+	})
+}
+
+// linkedNames are the last names of files with several names.
+func (w *madeWorld) linkedNames() map[string]bool {
 	shared := map[string]bool{}
 	for _, o := range w.source {
 		if o.kind == 'h' {
 			shared[path.Base(o.name)], shared[path.Base(o.what)] = true, true
 		}
 	}
+	return shared
+}
+
+// uniqueAlts leaves out of the alternate directory what has the last name of a
+// file with several names.
+func (w *madeWorld) uniqueAlts() {
+	shared := w.linkedNames()
 	w.alt = slices.DeleteFunc(w.alt, func(o thing) bool { return o.kind != 'd' && shared[path.Base(o.name)] })
 }
 

@@ -253,6 +253,12 @@ func makeUp(seed uint64) randomCase {
 	if c.has("-H") && c.has("--compare-dest") {
 		world.uniqueAlts()
 	}
+	if c.has("-H") && !c.has("--delete|--force") {
+		world.clearLinks()
+	}
+	if c.protocol < 29 && c.has("-b") && c.has("--inplace|--append") {
+		world.clearPipes()
+	}
 	if c.has("--delete") && c.has("-F|-FF|-C|':|':e") {
 		world.ownLinks()
 	}

@@ -141,3 +141,23 @@ dst/tmp/old 34
 dst/emptied/only.o 35
 dst/.rsync-filter "- *.h\n"
 `
+
+// lateLinks has more data than may be under way while sources are removed when
+// src/c/x2 has its turn; what is waited for then is the first name of a link.
+const lateLinks = `
+src/a/f 100
+src/b/f = src/a/f
+src/b/x1 2
+src/b/x2 2
+src/b/x3 2
+src/b/x4 2
+src/b/x5 2
+src/b/x6 2
+src/b/x7 2
+src/b/x8 2
+src/b/x9 2
+src/c/big 131000
+src/c/x1 2
+src/c/x2 2
+src/c/x3 2
+`

@@ -22,7 +22,6 @@ const (
 	NotSent                   // the sender will not send it (MSG_NO_SEND)
 	PhaseDone                 // the sender's DONE of a phase, or of a list, was read
 	Ended                     // the receiver has read everything up to the goodbye
-	IOError                   // MSG_IO_ERROR: Index has the bits
 )
 
 // Notes is the queue from the receiver to the generator. It has no bound: the
@@ -32,6 +31,7 @@ type Notes struct {
 	mu    sync.Mutex
 	queue []Note
 	head  int           // of queue: what is before it was taken
+	ill   int32         // the io_error bits heard of
 	more  chan struct{} // has a token while the queue may have something
 }
 
@@ -44,6 +44,21 @@ func (q *Notes) Put(n Note) {
 	q.queue = append(q.queue, n)
 	q.mu.Unlock()
 	q.wake()
+}
+
+// Ail adds io_error bits of the sender's to those heard of. They are in no queue:
+// what is deleted hangs on them, whatever else there is to do first.
+func (q *Notes) Ail(bits int32) {
+	q.mu.Lock()
+	q.ill |= bits
+	q.mu.Unlock()
+}
+
+// Ills are the io_error bits heard of.
+func (q *Notes) Ills() int32 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ill
 }
 
 func (q *Notes) wake() {

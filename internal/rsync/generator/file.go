@@ -202,8 +202,11 @@ func (g *run) same(l *list, f *flist.File, have *dest.Found, m dest.Match, a att
 
 // request asks for the data of a file: steps 23 to 25 of 4.1.
 func (g *run) request(l *list, f *flist.File, have *dest.Found, b basis, a attempt) bool {
-	if err := g.throttle(); err != nil {
-		return true // the run is ending
+	if g.throttled() {
+		if err := g.throttle(); err != nil {
+			return true // the run is ending
+		}
+		defer g.work()
 	}
 	var content *os.File
 	if !b.none && g.data && g.p.Batch == nil {

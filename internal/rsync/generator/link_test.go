@@ -25,6 +25,11 @@ func TestHardLinks(t *testing.T) {
 			want: []string{"a000 >f+++++++++ c", `7000 hf+++++++++ b xname "c"`, `7000 hf+++++++++ a xname "c"`}, linked: true,
 		},
 		{
+			name: "where the place of the last one is taken the one before it is transferred",
+			src:  []string{"a x", "b = a", "z = a"}, dst: []string{"z/q y"}, words: "-aH",
+			want: []string{"a000 >f+++++++++ b", `7000 hf+++++++++ a xname "b"`},
+		},
+		{
 			name: "one that is up to date leads",
 			src:  []string{"a x", "b = a", "c = a"}, dst: []string{"b x"}, words: "-aH",
 			want: []string{`7000 hf+++++++++ a xname "b"`, `7000 hf+++++++++ c xname "b"`}, linked: true,

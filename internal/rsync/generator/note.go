@@ -28,9 +28,6 @@ func (g *run) take(n dest.Note) {
 	case dest.Ended:
 		g.ended = true
 		return
-	case dest.IOError:
-		g.trouble |= int(n.Index)
-		return
 	}
 	l, f := g.find(n.Index)
 	if f == nil || *l.mark(f)&asked == 0 {
@@ -103,5 +100,5 @@ func (g *run) grounded(n landing) {
 	}
 }
 
-// mind makes the trouble heard of count.
-func (g *run) mind() { g.result.IOError |= g.trouble }
+// mind makes the sender's trouble count that was heard of.
+func (g *run) mind() { g.result.IOError |= int(g.notes.Ills()) }

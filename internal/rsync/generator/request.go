@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io/fs"
@@ -31,15 +32,23 @@ func (g *run) removes() bool {
 	return (g.opt.RemoveSourceFiles || g.opt.RemoveSentFiles) && !g.dry
 }
 
-// throttle waits while too much is under way.
+// throttled reports whether only so much may be under way.
+func (g *run) throttled() bool { return g.removes() && !g.opt.DelayUpdates && g.state == passing }
+
+// throttle waits while too much is under way. As in rsync notes are taken one by
+// one: what one says is acted on before the next is waited for, and what ended
+// the wait once the file that waits was asked for.
 func (g *run) throttle() error {
-	if !g.removes() || g.opt.DelayUpdates || g.state != passing {
-		return nil
-	}
 	for g.pending >= removeWindow || g.pending >= removeWindowLarge && g.pendSize >= removeBytes {
-		if err := g.wait(false); err != nil {
+		g.work()
+		if err := cmp.Or(g.fatal, g.w.Flush()); err != nil {
 			return err
 		}
+		n, err := g.notes.Take(g.ctx)
+		if err != nil {
+			return err
+		}
+		g.take(n)
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ type rig struct {
 	opt    *option.Set
 	d      *dest.Dest
 	notes  *dest.Notes
-	early  []dest.Note // heard before it begins
+	early  int32 // trouble of the sender that is heard of before it begins
 	tries  map[string]int
 	add    func(*flist.Received) // nil ends the lists
 	given  int                   // lists given by add
@@ -203,9 +203,7 @@ func (r *rig) start() {
 	defer d.Close()
 	r.d = d.As("generator")
 	r.notes = dest.NewNotes()
-	for _, n := range r.early {
-		r.notes.Put(n)
-	}
+	r.notes.Ail(r.early)
 	lists := flist.NewLists()
 	if r.slow == nil {
 		for _, l := range r.lists {

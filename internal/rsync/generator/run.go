@@ -69,11 +69,6 @@ type run struct {
 	sweep  sweeper
 	saidIO bool // that deletion is off
 
-	// trouble is the io_error bits heard of. The first directory is swept before
-	// they are minded, as by a generator that hears of later lists only where it
-	// waits for them: else it would hang on the moment what is deleted there.
-	trouble int
-
 	fatal  error // from deep below: ends the run at the next stop
 	result Result
 }

@@ -70,7 +70,6 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	if f.Top {
 		g.sweep.dev, g.sweep.hasDev = have.Dev, true
 	}
-	g.drain() // the sender may have had trouble
 	if !g.swept(f) || g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
 		return
 	}
@@ -126,6 +125,9 @@ func (g *run) swept(f *flist.File) bool {
 }
 
 // barred reports, and says once, that trouble at the sender forbids to delete.
+// The first directory is swept before trouble with later lists is minded, as by a
+// generator that hears of it only where it waits for them: else it would hang on
+// the moment what is deleted there.
 func (g *run) barred() bool {
 	if g.current != nil {
 		g.mind()

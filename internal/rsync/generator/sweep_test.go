@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"lockstep/internal/fs/tree"
-	"lockstep/internal/rsync/dest"
 )
 
 var everyTiming = []string{"--delete-before", "--delete-during", "--delete-delay", "--delete-after"}
@@ -111,7 +110,7 @@ func TestTroubleWithLaterListsCountsAfterTheFirst(t *testing.T) {
 	for _, timing := range []string{"--delete-during", "--delete-delay"} {
 		t.Run(timing, func(t *testing.T) {
 			r := variantRig(t, "31i", "-rl "+timing)
-			r.early = []dest.Note{{Kind: dest.IOError, Index: 1}}
+			r.early = 1
 			plant(t, r.src, "a x", "d/b y")
 			plant(t, r.dst, "old z", "d/old z")
 			r.run()

@@ -146,7 +146,7 @@ func (m *run) list(dir int32) error {
 	m.count(l)
 	if l.IOError != 0 {
 		m.result.IOError |= l.IOError
-		m.notes.Put(dest.Note{Kind: dest.IOError, Index: l.IOError})
+		m.notes.Ail(l.IOError)
 	}
 	m.lists.Add(l)
 	return nil

@@ -220,9 +220,9 @@ func TestErrorsOfIncrementalListsArePassedOn(t *testing.T) {
 	s.done()
 	s.end()
 	o := s.run()
-	o.wantNotes(t, append([]string{"io error 1", "phase done"}, phases(31)...)...)
-	if o.IOError != 1 {
-		t.Errorf("result %+v", o.Result)
+	o.wantNotes(t, append([]string{"phase done"}, phases(31)...)...)
+	if o.IOError != 1 || o.ills != 1 {
+		t.Errorf("result %+v, noted %d", o.Result, o.ills)
 	}
 }
 

@@ -230,6 +230,7 @@ type outcome struct {
 	receiver.Result
 	err    error
 	notes  []string
+	ills   int32
 	talked *talk
 }
 
@@ -280,6 +281,7 @@ func (s *stream) receive(ctx context.Context, r *wire.Reader) (outcome, error) {
 	var o outcome
 	o.talked = talked
 	o.Result, o.err = receiver.Run(ctx, r, s.p, d.As("receiver"), dec, lists, notes, talked)
+	o.ills = notes.Ills()
 	for n, ok := notes.TryTake(); ok; n, ok = notes.TryTake() {
 		o.notes = append(o.notes, s.describe(n))
 	}
@@ -290,13 +292,11 @@ func (s *stream) receive(ctx context.Context, r *wire.Reader) (outcome, error) {
 func (s *stream) describe(n dest.Note) string {
 	kinds := map[dest.NoteKind]string{
 		dest.Installed: "installed", dest.Redo: "redo", dest.Failed: "failed", dest.NotSent: "not sent",
-		dest.PhaseDone: "phase done", dest.Ended: "ended", dest.IOError: "io error",
+		dest.PhaseDone: "phase done", dest.Ended: "ended",
 	}
 	switch n.Kind {
 	case dest.PhaseDone, dest.Ended:
 		return kinds[n.Kind]
-	case dest.IOError:
-		return fmt.Sprintf("%s %d", kinds[n.Kind], n.Index)
 	}
 	for name, index := range s.index {
 		if index == n.Index {

@@ -129,7 +129,7 @@ func (e *end) sourceTrouble(bits int32) {
 	bits &= ioBits
 	e.ioError.Or(bits)
 	if e.notes != nil {
-		e.notes.Put(dest.Note{Kind: dest.IOError, Index: bits})
+		e.notes.Ail(bits)
 	}
 }
 
