@@ -63,7 +63,7 @@ func TestDaemonClients(t *testing.T) {
 		{"an address of ours", "-a --address=127.0.0.1 --sockopts=TCP_NODELAY,SO_SNDBUF=65536 -4 " + url + "open/f DEST", nil, 0, "", ""},
 		{"nobody there", fmt.Sprintf("rsync://127.0.0.1:%d/m", freePort(t)), nil, 10, "", "failed to connect to 127.0.0.1 (127.0.0.1): Connection refused (111)"},
 		{"a bad proxy", url + "open", []string{"RSYNC_PROXY=nowhere"}, 10, "", "invalid proxy specification: should be HOST:PORT\n"},
-		{"a program", "-a --no-motd rsync://host/open/f DEST", []string{"RSYNC_CONNECT_PROG=true"}, 5, "", "did not see server greeting"},
+		{"a program", "-a --no-motd rsync://host/open/f DEST", []string{"RSYNC_CONNECT_PROG=read greeting"}, 5, "", "did not see server greeting"},
 		{"a host that no shell should see", "rsync://a;b/open", []string{"RSYNC_CONNECT_PROG=true %H"}, 10, "", "unsafe host characters"},
 		{"a path without a module", fmt.Sprintf("rsync://127.0.0.1:%d//x", d.port), nil, 5, "", "must start with a module name not a /"},
 	}
