@@ -83,6 +83,7 @@ var filterRows = []row{
 	{name: "dir merge excluded from the transfer", world: selected, args: "-ai -f ':e .rsync-filter' --delete"},
 	{name: "dir merge beside anchors", world: "src/x/.m \"- /f\\n- g/h\\n+ i\\n- i*\\n\"\nsrc/x/f 1\nsrc/x/y/f 2\nsrc/x/g/h 3\nsrc/x/y/g/h 4\nsrc/x/i 5\nsrc/x/ij 6\n", args: "-ai -f ': .m'"},
 	{name: "dir merge above the source", world: ".m \"- *.o\\n\"\n" + selected, args: "-ai -f ': /.m'"},
+	{name: "dir merge above the destination", world: ".m \"P old\\n\"\ndst/.m \"P keep\\n\"\nsrc/a 1\ndst/d/keep 2\ndst/d/old 3\ndst/d/gone 4\n", args: "-ai --delete -f ': /.m'", to: "dst/d/"},
 	{name: "dir merge through symlinks", root: true, args: "-ai -L --delete -f ': .m'", world: "rules \"- f\\nP keep\\n\"\nother/.m \"- g\\n\"\nother/g 1\nother/h 2\n" +
 		"src/.m -> ../rules\nsrc/f 1\nsrc/keep/.m -> ../../rules uid=1000\nsrc/keep/f 2\nsrc/d -> ../other uid=1000\nsrc/e -> ../other\n" +
 		"dst/.m -> ../rules\ndst/keep/f 2\ndst/d/x 1\n"},

@@ -266,7 +266,9 @@ func (e *end) destScope(d *dest.Dest) *filter.Scope {
 		return nil
 	}
 	top := firstOf(e.lists.Oldest())
-	place := filter.Place{DeleteExcluded: e.opt.DeleteExcluded, Unlisted: top == nil || !top.Path.IsRoot()}
+	place := filter.Place{
+		Root: d.Dir(), DeleteExcluded: e.opt.DeleteExcluded, Unlisted: top == nil || !top.Path.IsRoot(), ReadAbove: e.readAbove,
+	}
 	if root := d.Root(); root != nil {
 		place.Read = e.mergeReader(root.Reader())
 	}

@@ -226,11 +226,33 @@ func (e *end) mergeReader(root *walk.Root) filter.ReadMerge {
 			return nil, err
 		}
 		defer base.Close()
-		named := walk.Operator{Base: base, Insecure: e.opt.InsecureLinks, Confine: e.opt.ConfineRoot}
-		data, err := named.ReadFile(string(dir.Join(name)), maxMerge)
-		if output.TellRefusal(e.talk, err) {
-			err = fs.ErrNotExist
-		}
-		return data, err
+		return e.readMerge(walk.Operator{Base: base}, string(dir.Join(name)))
 	}
+}
+
+// readAbove reads a file of rules outside of the destination, by its absolute
+// path; at a daemon that begins at the module, and nothing leads out of it. One
+// that may not be read is not there: it is not ours.
+func (e *end) readAbove(name string) (data []byte, err error) {
+	if e.host == nil {
+		data, err = e.readMerge(walk.Operator{}, name)
+	} else if f, bad := e.host.openFile(name); bad != nil {
+		err = bad
+	} else {
+		data, err = walk.ReadRegular(f, maxMerge)
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		err = fs.ErrNotExist
+	}
+	return data, err
+}
+
+// readMerge reads a file of rules as the operator named it.
+func (e *end) readMerge(as walk.Operator, name string) ([]byte, error) {
+	as.Insecure, as.Confine = e.opt.InsecureLinks, e.opt.ConfineRoot
+	data, err := as.ReadFile(name, maxMerge)
+	if output.TellRefusal(e.talk, err) {
+		err = fs.ErrNotExist
+	}
+	return data, err
 }
