@@ -34,14 +34,23 @@ func TestAFrozenTargetDelaysNoOther(t *testing.T) {
 	check(t, m.WaitInStep(soon, 4))
 	frozen, others := daemons[3], daemons[:3]
 
-	before := latencies(t, source, others, 25)
-	check(t, frozen.Freeze())
-	during := latencies(t, source, others, 25)
-	t.Logf("median latency %v before, %v with a frozen target", before, during)
-	if during > 3*before+20*time.Millisecond {
-		t.Errorf("latency of the others went from %v to %v", before, during)
+	// What else the machine does can delay one of the measurements, not each.
+	var said []string
+	slower := true
+	for range tries {
+		before := latencies(t, source, others, 25)
+		check(t, frozen.Freeze())
+		during := latencies(t, source, others, 25)
+		check(t, frozen.Thaw())
+		said = append(said, fmt.Sprintf("median latency %v before, %v with a frozen target", before, during))
+		if slower = during > 3*before+20*time.Millisecond; !slower {
+			break
+		}
+		converge(t, source, frozen.Path, munged)
 	}
-	check(t, frozen.Thaw())
+	if t.Log(said); slower {
+		t.Error("a frozen target delays the others each time")
+	}
 	for _, d := range daemons {
 		converge(t, source, d.Path, munged)
 	}

@@ -15,7 +15,7 @@ import (
 
 // churnSettled is the limit for the trees to become equal. It covers the
 // longest pause between two tries of a target that was away.
-const churnSettled = 20 * time.Second
+const churnSettled = time.Minute
 
 // TestChurn runs random operations against one mirror with a directory, a
 // daemon and a remote shell as targets. During it the mirror is killed and

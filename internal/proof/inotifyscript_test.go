@@ -35,7 +35,7 @@ func TestInotifyScripts(t *testing.T) {
 	commands["listen"] = listen
 	testscript.Run(t, testscript.Params{
 		Dir:                 inotifyScripts,
-		Deadline:            time.Now().Add(time.Minute),
+		Deadline:            time.Now().Add(5 * time.Minute),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Cmds:                commands,

@@ -18,8 +18,8 @@ import (
 // Limits for what a test waits for. They are generous because the machine may
 // be busy: a test that passes does not wait.
 const (
-	soon    = 20 * time.Second // for one line of output or one small change
-	settled = 45 * time.Second // for trees to become equal after much work
+	soon    = time.Minute     // for one line of output or one small change
+	settled = 2 * time.Minute // for trees to become equal after much work
 )
 
 func TestMain(m *testing.M) {

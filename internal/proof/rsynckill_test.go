@@ -130,7 +130,7 @@ func TestRsyncResumesAPartialTransfer(t *testing.T) {
 				first := row{args: "-a --bwlimit=3m " + c.args}
 				transfer, err := first.transfer(world, c.via, newestProtocol, at)
 				check(t, err)
-				transfer.Kill, transfer.KillWith = 700*time.Millisecond, syscall.SIGINT
+				transfer.KillOnce, transfer.KillWith = func() bool { return written(world+"/dst") > size/3 }, syscall.SIGINT
 				o, err := transfer.Run()
 				check(t, err)
 				if o.Code != 20 {
@@ -160,4 +160,20 @@ func TestRsyncResumesAPartialTransfer(t *testing.T) {
 			})
 		}
 	}
+}
+
+// written is how large a file below dir is that some process has open, with a
+// name or without.
+func written(dir string) int64 {
+	open, _ := filepath.Glob("/proc/[0-9]*/fd/*")
+	largest := int64(0)
+	for _, fd := range open {
+		if name, err := os.Readlink(fd); err != nil || !strings.HasPrefix(name, dir+"/") {
+			continue
+		}
+		if info, err := os.Stat(fd); err == nil && info.Mode().IsRegular() {
+			largest = max(largest, info.Size())
+		}
+	}
+	return largest
 }

@@ -23,7 +23,7 @@ type app struct {
 func Main(args []string, in io.Reader, out, errs io.Writer) int {
 	a := &app{in: in, console: newConsole(out, errs)}
 	root := a.root()
-	root.SetArgs(args)
+	root.SetArgs(append([]string{}, args...)) // nil would be the process's own
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errs)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,7 +25,7 @@ type running struct {
 
 func start(t *testing.T, adjust func(*mirror.Config)) running {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	r := running{src: t.TempDir(), dst: t.TempDir(), ctx: ctx}
 	cfg := mirror.Config{Source: r.src, Targets: []string{r.dst}, MaxDelete: change.NoLimit}
 	if adjust != nil {
@@ -136,6 +137,12 @@ func TestAFlushWaitsForAFileThatIsBeingWritten(t *testing.T) {
 	if _, err := f.WriteString("whole"); err != nil {
 		t.Fatal(err)
 	}
+	for r.State().Holding == 0 {
+		if r.ctx.Err() != nil {
+			t.Fatal("the file is not held")
+		}
+		runtime.Gosched()
+	}
 	short, cancel := context.WithTimeout(r.ctx, 300*time.Millisecond)
 	defer cancel()
 	var lag *mirror.LagError
@@ -217,6 +224,9 @@ func TestATargetThatWasNeverReachedLagsSinceTheStart(t *testing.T) {
 	r := start(t, func(c *mirror.Config) {
 		c.Targets = append(c.Targets, "rsync://127.0.0.1:1/below") // nobody listens there
 	})
+	if err := r.Flush(r.ctx, r.dst); err != nil {
+		t.Fatal(err)
+	}
 	short, cancel := context.WithTimeout(r.ctx, 300*time.Millisecond)
 	defer cancel()
 	var lag *mirror.LagError

@@ -200,7 +200,7 @@ func (c *churn) step(n int) {
 
 func TestRandomChangesAreAllNamed(t *testing.T) {
 	t.Parallel()
-	seed := uint64(time.Now().UnixNano())
+	seed := uint64(1)
 	if s := os.Getenv("WATCH_SEED"); s != "" {
 		_, err := fmt.Sscan(s, &seed)
 		must(t, err)

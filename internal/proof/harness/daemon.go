@@ -136,7 +136,7 @@ func (d *Daemon) Start() error {
 		return err
 	}
 	d.proc = proc
-	if err := Poll(10*time.Second, "the daemon greets", func() bool { return !proc.Running() || d.greets() }); err != nil {
+	if err := Poll(Patience, "the daemon greets", func() bool { return !proc.Running() || d.greets() }); err != nil {
 		return err
 	}
 	if !proc.Running() {

@@ -55,9 +55,10 @@ type Transfer struct {
 	Stdin          string // what the client reads
 	Shell          *Shell // for transports over a shell
 	Daemon         *Daemon
-	Limit          time.Duration // 15 s by default
+	Limit          time.Duration // 30 s by default
 	Kill           time.Duration // if positive: KillWith is sent after this time
 	KillWith       syscall.Signal
+	KillOnce       func() bool   // if not nil: KillWith is sent as soon as this holds
 	KillGroup      bool          // to all processes, not to the client alone
 	Started        func(pid int) // if not nil, called once the client runs, with its process and group id
 }
@@ -176,15 +177,24 @@ func (t *Transfer) Run() (Outcome, error) {
 func (t *Transfer) watch(pid int, ended <-chan struct{}) bool {
 	limit := t.Limit
 	if limit == 0 {
-		limit = 15 * time.Second
+		limit = 30 * time.Second
 	}
 	deadline := time.After(limit)
-	var kill <-chan time.Time
-	if t.Kill > 0 {
+	var kill, look <-chan time.Time
+	switch {
+	case t.KillOnce != nil:
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		look = tick.C
+	case t.Kill > 0:
 		kill = time.After(t.Kill)
 	}
 	for {
 		select {
+		case <-look:
+			if t.KillOnce() {
+				look, kill = nil, time.After(0)
+			}
 		case <-ended:
 			t.linger(pid)
 			return false
@@ -206,7 +216,7 @@ func (t *Transfer) watch(pid int, ended <-chan struct{}) bool {
 // client was killed in a way that lets it, and ends it then.
 func (t *Transfer) linger(pid int) {
 	gone := func() bool { return errors.Is(syscall.Kill(-pid, 0), syscall.ESRCH) }
-	if t.Kill > 0 && t.KillWith != syscall.SIGKILL {
+	if (t.Kill > 0 || t.KillOnce != nil) && t.KillWith != syscall.SIGKILL {
 		_ = Poll(5*time.Second, "the server ends", gone)
 	}
 	_ = syscall.Kill(-pid, syscall.SIGKILL)

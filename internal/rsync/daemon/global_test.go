@@ -140,7 +140,7 @@ func backlogOf(t *testing.T, ours bool) {
 	eventually(t, "it accepts nothing", func() bool { return stopped(cmd.Process.Pid) })
 	connected := 0
 	for ; connected < 4*backlog; connected++ {
-		c, err := net.DialTimeout("tcp", w.address(), time.Second)
+		c, err := net.DialTimeout("tcp", w.address(), 10*time.Second)
 		if err != nil {
 			break
 		}
@@ -200,7 +200,7 @@ func proxyOf(t *testing.T, ours bool) {
 	} {
 		c, err := net.Dial("tcp", w.address())
 		must(t, err)
-		must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+		must(t, c.SetDeadline(time.Now().Add(30*time.Second)))
 		_, err = io.WriteString(c, header+"@RSYNCD: 31.0\nmod\n")
 		must(t, err)
 		r := bufio.NewReader(c)
@@ -216,7 +216,7 @@ func proxyOf(t *testing.T, ours bool) {
 	c, err := net.Dial("tcp", stranger.address())
 	must(t, err)
 	defer c.Close()
-	must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	must(t, c.SetDeadline(time.Now().Add(30*time.Second)))
 	_, err = io.WriteString(c, "PROXY TCP4 192.0.2.7 192.0.2.1 1000 873\r\n@RSYNCD: 31.0\nmod\n")
 	must(t, err)
 	if all, _ := io.ReadAll(c); len(all) != 0 {
@@ -246,7 +246,7 @@ func TestSyslogGetsFacilityAndTag(t *testing.T) {
 	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: filepath.Join(dir, "log"), Net: "unixgram"})
 	must(t, err)
 	defer socket.Close()
-	must(t, socket.SetDeadline(time.Now().Add(10*time.Second)))
+	must(t, socket.SetDeadline(time.Now().Add(30*time.Second)))
 	must(t, daemon.LogToSyslog(filepath.Join(dir, "log"), "local3", "rsyncd.liang", 77, "a line"))
 	buf := make([]byte, 1000)
 	n, err := socket.Read(buf)

@@ -154,7 +154,7 @@ func (w *world) serveReal() *world {
 }
 
 func (w *world) answers(ended <-chan struct{}) bool {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		if c, err := net.Dial("tcp", w.address()); err == nil {
 			c.Close()
 			return true
@@ -234,7 +234,7 @@ func (w *world) dial() (net.Conn, *bufio.Reader) {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		w.t.Fatal(err)
 	}
 	r := bufio.NewReader(c)

@@ -104,7 +104,7 @@ func TestSilentClientsAreDropped(t *testing.T) {
 		if _, err := io.ReadAll(r); err != nil {
 			t.Errorf("after %q: %v", said, err)
 		}
-		if took := time.Since(begun); took > 5*time.Second {
+		if took := time.Since(begun); took > 20*time.Second {
 			t.Errorf("after %q it took %v", said, took)
 		}
 	}
@@ -263,7 +263,7 @@ func TestATransferEndsBeforeTheDaemonDoes(t *testing.T) {
 	held.Close()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("it does not end")
 	}
 }

@@ -150,7 +150,7 @@ func TestTheHandshakeOfTLSIsBounded(t *testing.T) {
 	c, err := net.Dial("tcp", w.address())
 	must(t, err)
 	defer c.Close()
-	must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	must(t, c.SetDeadline(time.Now().Add(30*time.Second)))
 	if n, err := c.Read(make([]byte, 1)); n != 0 || isTimeout(err) {
 		t.Errorf("somebody silent hears %d bytes, %v", n, err)
 	}
@@ -168,7 +168,7 @@ func TestAProxyInFrontOfTLS(t *testing.T) {
 	c, err := net.Dial("tcp", w.address())
 	must(t, err)
 	defer c.Close()
-	must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	must(t, c.SetDeadline(time.Now().Add(30*time.Second)))
 	_, err = c.Write([]byte("PROXY TCP4 192.0.2.7 192.0.2.1 1000 874\r\n"))
 	must(t, err)
 	config, err := secure.Client{CA: filepath.Join(w.dir, "ca.pem")}.Config("localhost")

@@ -54,8 +54,9 @@ func TestNumberingMatchesTheObservedOrder(t *testing.T) {
 		{28, ". .h .hd A ZZ a a-b a-b/f a.d a.d/f a.txt a/f b z z/q"},
 		{29, ". .h ZZ a.txt b .hd A a-b a-b/f a.d a.d/f a a/f z z/q"},
 	} {
+		r := rand.New(rand.NewPCG(1, 2))
 		for range 20 {
-			rand.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+			r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 			if got := strings.Join(listOf(t, c.protocol, names), " "); got != c.want {
 				t.Fatalf("protocol %d: %s\nwant %s", c.protocol, got, c.want)
 			}
@@ -74,17 +75,18 @@ func TestDuplicatesKeepTheirSlots(t *testing.T) {
 // in the order of CompareSiblings: nothing may be left to sort.
 func TestSiblingOrderIsTheListOrder(t *testing.T) {
 	const letters = "ab-./0~\xff"
+	r := rand.New(rand.NewPCG(3, 4))
 	var sent []string
 	var grow func(dir string, depth int)
 	grow = func(dir string, depth int) {
 		kids := map[string]bool{}
-		for range 1 + rand.IntN(6) {
+		for range 1 + r.IntN(6) {
 			var name []byte
-			for range 1 + rand.IntN(3) {
-				name = append(name, letters[rand.IntN(len(letters))])
+			for range 1 + r.IntN(3) {
+				name = append(name, letters[r.IntN(len(letters))])
 			}
 			if s := strings.ReplaceAll(string(name), "/", "x"); strings.Trim(s, ".") != "" {
-				kids[s] = rand.IntN(2) == 0 && depth > 0
+				kids[s] = r.IntN(2) == 0 && depth > 0
 			}
 		}
 		names := make([]string, 0, len(kids))
@@ -111,7 +113,7 @@ func TestSiblingOrderIsTheListOrder(t *testing.T) {
 		if got := listOf(t, 32, sent); !slices.Equal(got, want) {
 			t.Fatalf("sent %q\nnumbered %q", want, got)
 		}
-		rand.Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
+		r.Shuffle(len(sent), func(i, j int) { sent[i], sent[j] = sent[j], sent[i] })
 		if got := listOf(t, 32, sent); !slices.Equal(got, want) {
 			t.Fatalf("shuffled %q\nnumbered %q\nwant %q", sent, got, want)
 		}

@@ -2,12 +2,14 @@ package option_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -205,15 +207,18 @@ func someWords(r *rand.Rand, n int) []string {
 }
 
 // TestServerWordsAreThoseOfRsync compares the words for a server, and the
-// errors, with those of the installed rsync for random options.
+// errors, with those of the installed rsync for random options. OPTION_SEED
+// sets which.
 func TestServerWordsAreThoseOfRsync(t *testing.T) {
 	o := newOracle(t)
 	cases := 150
 	if testing.Short() {
 		cases = 20
 	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
+	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("OPTION_SEED"), "1"), 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
 	r := rand.New(rand.NewPCG(seed, 0))
 	for range cases {
 		words := someWords(r, 1+r.IntN(6))

@@ -57,9 +57,13 @@ func TestCancellation(t *testing.T) {
 	}
 }
 
+// promptly is how long an end may take that nobody has to be waited for: a
+// second, and what a busy machine adds.
+const promptly = 6 * time.Second
+
 func checkCancelled(t *testing.T, err error, stage string, cancelled time.Time) {
 	t.Helper()
-	if took := time.Since(cancelled); took > time.Second {
+	if took := time.Since(cancelled); took > promptly {
 		t.Errorf("it took %v", took)
 	}
 	if e := asError(t, err); !errors.Is(err, context.Canceled) || e.Code != session.ExitSignal || e.Stage != stage {

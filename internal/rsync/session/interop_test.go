@@ -214,7 +214,7 @@ func TestConnectionLimitOfARealDaemon(t *testing.T) {
 // eventually polls until ok is true.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !ok(); {
+	for deadline := time.Now().Add(30 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("not within five seconds: %s", what)
 		}

@@ -81,7 +81,7 @@ func startRsyncd(t testing.TB, modules string) *rsyncd {
 
 // answers waits until the daemon accepts connections.
 func (d *rsyncd) answers(ended <-chan struct{}) bool {
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		conn, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", d.port))
 		if err == nil {
 			conn.Close()
