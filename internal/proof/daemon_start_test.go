@@ -70,10 +70,9 @@ secrets file = %[1]s/secrets
 
 func (d *ownDaemon) findPort() {
 	d.t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var err error
+	d.port, err = harness.FreePort()
 	check(d.t, err)
-	d.port = l.Addr().(*net.TCPAddr).Port
-	check(d.t, l.Close())
 }
 
 // gone reports whether a process that is not our child has ended. Nobody may

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -52,10 +53,9 @@ func newPageWorld(t *testing.T) *pageWorld {
 	}
 	w.write(t, "www/index.html", "www/css/site.css", "images/a.jpg")
 	w.daemon = startDaemon(t, harness.DaemonConfig{})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	check(t, err)
-	address := l.Addr().String()
-	check(t, l.Close())
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	w.url = "http://" + address + "/"
 	etc := t.TempDir()
 	if os.Getenv(rootVar) != "" {

@@ -4,7 +4,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -48,10 +47,8 @@ func TestThePageWithAClientCertificate(t *testing.T) {
 		certutil -N -d $db --empty-password && certutil -A -d $db -n authority -t C,, -i ca.pem && pk12util -i alice.p12 -d $db -W x >/dev/null`)
 	write(t, at("policy.json"), `{"AutoSelectCertificateForUrls": ["{\"pattern\":\"https://localhost\",\"filter\":{}}"]}`)
 	check(t, os.WriteFile(at("browser"), fmt.Appendf(nil, withCertificate, dir), 0o755))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	check(t, err)
-	port := l.Addr().(*net.TCPAddr).Port
-	check(t, l.Close())
 	write(t, at("lockstep.toml"), fmt.Sprintf(`control = "%[1]s/ctl"
 page = "0.0.0.0:%[2]d"
 page_cert = "%[1]s/server.pem"

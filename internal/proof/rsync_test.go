@@ -93,6 +93,10 @@ const oursVar = "LOCKSTEP_RSYNC_OURS"
 // in: a tmpfs by default, where that costs least.
 const worldsVar = "LOCKSTEP_RSYNC_WORLDS"
 
+// worldsRoom is what the largest worlds that are there at one time take, in
+// bytes, with much to spare.
+const worldsRoom = 1 << 30
+
 func worldsDir() string {
 	if dir := os.Getenv(worldsVar); dir != "" {
 		return dir
@@ -105,6 +109,10 @@ func worldsDir() string {
 	defer os.Remove(probe.Name())
 	defer probe.Close()
 	if unix.Fsetxattr(int(probe.Fd()), "user.probe", []byte("x"), 0) != nil {
+		return ""
+	}
+	var room unix.Statfs_t // containers may have 64 MiB there
+	if unix.Fstatfs(int(probe.Fd()), &room) != nil || room.Bavail*uint64(room.Bsize) < worldsRoom {
 		return ""
 	}
 	return memory

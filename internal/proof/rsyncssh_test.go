@@ -35,10 +35,8 @@ func startSSH(t *testing.T, bin string) {
 		sh(t, dir, "ssh-keygen -q -t ed25519 -N '' -f "+key)
 	}
 	sh(t, dir, "cp user.pub authorized")
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	check(t, err)
-	port := listener.Addr().(*net.TCPAddr).Port
-	check(t, listener.Close())
 	write(t, filepath.Join(dir, "sshd_config"), fmt.Sprintf(`Port %d
 ListenAddress 127.0.0.1
 HostKey %[2]s/host

@@ -89,12 +89,11 @@ func newSoak(t *testing.T, length time.Duration) *soak {
 	dir, err := os.MkdirTemp("", "soak-") // short enough for a socket
 	check(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	check(t, err)
-	defer l.Close()
 	seed := number(t, "LOCKSTEP_CHURN_SEED", 1)
 	s := &soak{
-		t: t, length: length, seed: seed, dir: dir, metrics: l.Addr().String(), faults: map[string]int{},
+		t: t, length: length, seed: seed, dir: dir, metrics: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), faults: map[string]int{},
 		rng: rand.New(rand.NewPCG(seed, 5)), churn: harness.NewChurn(t.TempDir(), t.TempDir(), seed),
 		daemon: startDaemon(t, harness.DaemonConfig{}),
 	}

@@ -78,7 +78,7 @@ func StartDaemon(config DaemonConfig) (*Daemon, error) {
 		return nil, fmt.Errorf("daemon %s: %w", d.Module, err)
 	}
 	if d.Listen == "" {
-		port, err := freePort()
+		port, err := FreePort()
 		if err != nil {
 			return nil, fmt.Errorf("daemon %s: %w", d.Module, err)
 		}
@@ -113,16 +113,6 @@ func (d *Daemon) files() error {
 		os.WriteFile(secrets, []byte(User+":"+Password+"\n"), 0o600),
 		os.WriteFile(d.PasswordFile, []byte(Password+"\n"), 0o600),
 	)
-}
-
-// freePort is a TCP port that was free a moment ago.
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
 // Start starts a daemon that was stopped or crashed, with the same port.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"lockstep/internal/proof/harness"
 	"lockstep/internal/rsync/daemon"
 	"lockstep/internal/rsync/daemon/conf"
 )
@@ -72,10 +73,9 @@ func (w *world) alone(ours bool) *exec.Cmd {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := harness.FreePort()
 	must(t, err)
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 func endpointOf(t *testing.T, ours bool) {

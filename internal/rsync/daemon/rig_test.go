@@ -126,12 +126,7 @@ func (w *world) serveReal() *world {
 	w.t.Helper()
 	path := rsync(w.t)
 	for range 5 { // the port may be taken by somebody else
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		w.port = l.Addr().(*net.TCPAddr).Port
-		l.Close()
+		w.port = freePort(w.t)
 		cmd := exec.Command(path, "--daemon", "--no-detach", "--config="+filepath.Join(w.dir, "rsyncd.conf"), "--address=127.0.0.1", fmt.Sprint("--port=", w.port))
 		if err := cmd.Start(); err != nil {
 			w.t.Fatal(err)

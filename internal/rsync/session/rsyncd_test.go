@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"lockstep/internal/fs/walk"
+	"lockstep/internal/proof/harness"
 	"lockstep/internal/rsync/sender"
 	"lockstep/internal/rsync/session"
 )
@@ -97,12 +98,12 @@ func (d *rsyncd) answers(ended <-chan struct{}) bool {
 }
 
 func freePort(t testing.TB) int {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	t.Helper()
+	port, err := harness.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // module is the endpoint of one of the daemon's modules.
