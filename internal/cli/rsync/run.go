@@ -41,10 +41,10 @@ type Command struct {
 // Main runs rsync under a name, with the words after it, and returns the exit
 // code.
 func Main(name string, args []string, in io.Reader, out, errs io.Writer) int {
+	collectGarbage()
 	if code, started := daemon.Work(); started {
 		return code
 	}
-	collectGarbage()
 	ctx, release := catchSignals(context.Background())
 	defer release()
 	c := &Command{Name: name, Words: args, In: in, Out: out, Err: errs, Getenv: os.Getenv}
