@@ -27,6 +27,7 @@ var faces = map[string]face{
 }
 
 func main() {
+	localTime(os.Getenv("TZ"))
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
