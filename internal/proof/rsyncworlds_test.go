@@ -161,3 +161,18 @@ src/c/x1 2
 src/c/x2 2
 src/c/x3 2
 `
+
+// pieces has files that differ in what a sender has of them when it finds the
+// first block of the destination's.
+const pieces = `
+src/early 200k#1
+src/later 9k#3+200k#1
+src/long 50k#3+200k#1
+src/none 60k#3
+src/nolong 90k#3
+dst/early 200k#1 t=1500000000
+dst/later 200k#1 t=1500000000
+dst/long 200k#1 t=1500000000
+dst/none 50k#1 t=1500000000
+dst/nolong 50k#1 t=1500000000
+`

@@ -19,7 +19,6 @@ type meter struct {
 	human int
 
 	running bool
-	shown   bool // of the file under way
 	began   time.Time
 	ring    [samples]sample
 	filled  int // samples so far; the newest is ring[(filled-1)%samples]
@@ -34,7 +33,6 @@ type sample struct {
 
 // begin starts the clock.
 func (m *meter) begin(now time.Time) {
-	m.shown = m.total && m.running
 	if m.running && m.total {
 		return
 	}
@@ -78,7 +76,6 @@ func (m *meter) update(p Progress, done bool, now time.Time) string {
 	oldest := m.ring[max(m.filled-samples, 0)%samples]
 	current := sample{now, at}
 	m.add(current)
-	m.shown = true
 	rate := m.rate(oldest, current)
 	left := time.Duration(0)
 	if rate > 0 {

@@ -42,12 +42,11 @@ type Printer struct {
 	itemizing bool
 	scene     Scene
 
-	mu      sync.Mutex
-	out     *bufio.Writer
-	meter   *meter // nil is no progress
-	sending bool   // the file under way goes out
-	open    open   // what the last line is left unended by
-	buf     []byte
+	mu    sync.Mutex
+	out   *bufio.Writer
+	meter *meter // nil is no progress
+	open  open   // what the last line is left unended by
+	buf   []byte
 }
 
 // open is a line that is not ended yet: another text has to begin a new one.
@@ -58,9 +57,6 @@ const (
 	byProgress
 	byClient // a text that says it in pieces
 )
-
-// firstPiece is how much of a file a sender reads before it shows progress.
-const firstPiece = 32 << 10
 
 // outBuffer is how much output is held back at most, in bytes.
 const outBuffer = 32 << 10
@@ -171,7 +167,6 @@ func (p *Printer) Item(e *Event, before bool) {
 	if transfer && before && p.meter != nil {
 		p.mu.Lock()
 		p.meter.begin(p.c.Now())
-		p.sending = e.Sending
 		p.mu.Unlock()
 	}
 	if !p.silent && p.format != nil && p.due(p.format, e, before) {
@@ -246,17 +241,7 @@ func (p *Printer) Progress(state Progress, done bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.sending && state.At == 0 && !done {
-		return // a sender shows itself with the first piece, a receiver before it
-	}
-	line := ""
-	if p.sending && done && state.At > 0 && !p.meter.shown {
-		first := state
-		first.At = min(state.At, firstPiece)
-		first.TotalAt -= state.At - first.At
-		line = p.meter.update(first, false, p.c.Now())
-	}
-	line += p.meter.update(state, done, p.c.Now())
+	line := p.meter.update(state, done, p.c.Now())
 	if line == "" || !done && p.c.Background != nil && p.c.Background() {
 		return
 	}

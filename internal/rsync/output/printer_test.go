@@ -138,7 +138,6 @@ func TestProgressOfFiles(t *testing.T) {
 	}
 	p := output.Progress{Size: 60 << 20, Transferred: 1, Left: 1, All: 3, Incomplete: true}
 	s.Item(file("big"), true)
-	s.Progress(p, false)
 	for range 3 {
 		s.now = s.now.Add(500 * time.Millisecond)
 		p.At += 5 << 20
@@ -150,6 +149,7 @@ func TestProgressOfFiles(t *testing.T) {
 	s.Item(file("empty"), true)
 	s.Progress(output.Progress{Transferred: 2, Left: 0, All: 3}, true)
 	s.Item(file("small"), true)
+	s.Progress(output.Progress{At: 5, Size: 5, Transferred: 3, Left: 0, All: 3}, false)
 	s.Progress(output.Progress{At: 5, Size: 5, Transferred: 3, Left: 0, All: 3}, true)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

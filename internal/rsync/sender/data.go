@@ -142,6 +142,7 @@ func (m *run) growth(q *request) (digest []byte, err error) {
 	if m.params.Opt.Append > 1 || m.params.Protocol < 30 {
 		skipped = m.hash
 	}
+	m.progress.skip(m, have, skipped == m.hash)
 	var skipping error
 	if skipped == io.Discard && l.file != nil {
 		_, skipping = l.file.Seek(have, io.SeekStart)
@@ -162,6 +163,7 @@ func (t tokens) Literal(p []byte) error {
 	if err := t.pass(len(p)); err != nil {
 		return err
 	}
+	t.m.progress.literal(t.m)
 	return t.m.encoder.Literal(p)
 }
 
@@ -170,6 +172,7 @@ func (t tokens) Block(n int, data []byte) error {
 	if err := t.pass(len(data)); err != nil {
 		return err
 	}
+	t.m.progress.block(t.m)
 	return t.m.encoder.Block(n, data)
 }
 
