@@ -65,6 +65,7 @@ var paramTests = []paramTest{
 	{conf.MaxVerbosity, "max verbosity = 0", "rsync -rvi --info=flist2 --debug=filter2 M/ o/", "one"},
 	{conf.MungeSymlinks, "munge symlinks = yes\nread only = no", "rsync -rl src/ M/; readlink N/deep/up; rsync -rl M/ o/; readlink o/deep/up", "/rsyncd-munged/../new"},
 	{conf.NameConverter, "name converter = DIR/converter\nnumeric ids = no\nread only = no", "rsync -a --usermap=alpha:99 M/ o/; stat -c %u o/one; rsync -a --usermap=*:beta src/ M/; stat -c %u N/new", "4321"},
+	{conf.NumericIDs, "numeric ids = yes\nread only = no", "chown bin N/one; rsync -a --no-inc-recursive --usermap=bin:99 M/ o/ && rsync -a --protocol=29 --delete-before src/ M/up/ && stat -c %u o/one", "2"},
 	{conf.NumericIDs, "numeric ids = yes", "chown bin N/one; rsync -a --usermap=bin:99 M/ o/; stat -c %u o/one", "2"},
 	{conf.OpenNoatime, "open noatime = yes", "touch -a -d @900000000 N/one; rsync -r M/ o/; stat -c %X N/one", "900000000"},
 	{conf.OutgoingChmod, "outgoing chmod = D705,F604", "rsync -rp M/ o/; stat -c '%a %n' o/one o/deep", "604"},

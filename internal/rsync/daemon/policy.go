@@ -24,7 +24,6 @@ func (m *Module) impose(opt *option.Set) {
 	if opt.Iconv != "" && opt.Iconv != "-" {
 		opt.Iconv = m.Charset
 	}
-	opt.NumericIDs = opt.NumericIDs || m.NumericIDs
 	opt.IgnoreErrors = opt.IgnoreErrors || m.IgnoreErrors
 	if m.OpenNoatime != conf.Unset {
 		opt.OpenNoatime = m.OpenNoatime == conf.Yes

@@ -134,7 +134,8 @@ func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, p
 	host := &session.Host{
 		Protocol: t.client.Protocol, Refused: refusal, Module: m.Name, Dir: m.Dir, Munge: m.Munge,
 		Guard: guard, Readable: m.Readable, Timeout: m.Timeout, Log: talk, LogsModes: talk.format != nil && talk.format.Has('B'),
-		Agreed: func() { _ = t.conn.SetDeadline(time.Time{}) },
+		Numeric: m.NumericIDs,
+		Agreed:  func() { _ = t.conn.SetDeadline(time.Time{}) },
 	}
 	_ = t.conn.SetDeadline(time.Now().Add(m.handshakeTime()))
 	if m.Converted {

@@ -82,7 +82,7 @@ func (d *Decoder) aclPerm(v int32) uint8 {
 // reference does so without the right to give files away too, but not in
 // incremental sessions with --numeric-ids, even if there is a map.
 func (t *aclLists) mapIDs(d *Decoder) {
-	fixed := d.opts.NumericIDs && d.opts.Incremental()
+	fixed := d.recv.IDs.numbers() && d.opts.Incremental()
 	for ; t.mapped < len(t.lists); t.mapped++ {
 		a := &t.lists[t.mapped]
 		for i := range a.named {

@@ -62,6 +62,9 @@ func NewIDMap(o IDOptions) (*IDMap, error) {
 	return m, err
 }
 
+// numbers reports whether ids go by number.
+func (m *IDMap) numbers() bool { return m != nil && m.numeric }
+
 // parseIDRules parses a comma-separated list, from its end: the order in which
 // the reference complains.
 func parseIDRules(option, text string, lookup func(string) (uint32, bool), warn func(string)) ([]idRule, error) {

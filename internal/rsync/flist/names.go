@@ -17,6 +17,21 @@ type Directory interface {
 	GroupID(name string) (gid uint32, ok bool)
 }
 
+// Nameless is a Directory of nobody.
+type Nameless struct{}
+
+// User has no name.
+func (Nameless) User(uint32) string { return "" }
+
+// Group has no name.
+func (Nameless) Group(uint32) string { return "" }
+
+// UserID knows no name.
+func (Nameless) UserID(string) (uid uint32, ok bool) { return 0, false }
+
+// GroupID knows no name.
+func (Nameless) GroupID(string) (gid uint32, ok bool) { return 0, false }
+
 // system is the Directory of this machine.
 type system struct{}
 

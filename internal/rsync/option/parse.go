@@ -162,15 +162,16 @@ func (st *state) short(word string) error {
 			return st.bad("unknown option")
 		}
 		text, rest := "", word[i+1:]
-		if o.Arg != "" {
-			switch {
-			case rest != "":
-				text = strings.TrimPrefix(rest, "=")
-			case len(st.words) == 0:
-				return st.bad("missing argument")
-			default:
-				text = st.word()
-			}
+		switch {
+		case o.Arg == "" && strings.HasPrefix(rest, "="):
+			return st.bad("option does not take an argument")
+		case o.Arg == "":
+		case rest != "":
+			text = strings.TrimPrefix(rest, "=")
+		case len(st.words) == 0:
+			return st.bad("missing argument")
+		default:
+			text = st.word()
 		}
 		if err := st.apply(o, text, true); err != nil || o.Arg != "" || st.Show != ShowNothing {
 			return err

@@ -15,6 +15,7 @@ func TestErrorsAreInRsyncsWords(t *testing.T) {
 		"--nope a b":                             "rsync: --nope: unknown option",
 		"-aZv a b":                               "rsync: -aZv: unknown option",
 		"--verbose=3 a b":                        "rsync: --verbose=3: option does not take an argument",
+		"-av=3 a b":                              "rsync: -av=3: option does not take an argument",
 		"--timeout":                              "rsync: --timeout: missing argument",
 		"-vB":                                    "rsync: -vB: missing argument",
 		"--timeout=x a":                          "rsync: --timeout=x: invalid numeric value",

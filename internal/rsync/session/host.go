@@ -30,8 +30,11 @@ type Host struct {
 	// Readable hides what the user of this process cannot read, in directories
 	// that are listed (ignore nonreadable).
 	Readable bool
-	// Names knows users and groups; nil is the system.
-	Names flist.Directory
+	// Names knows users and groups; nil is the system. Numeric says that ids go by
+	// number even so, unlike --numeric-ids without a word to the client: lists of
+	// names are sent, and have none.
+	Names   flist.Directory
+	Numeric bool
 	// Agreed is called when the handshake is done; may be nil.
 	Agreed func()
 	// Timeout is told to the client, in seconds; 0 is none.
@@ -73,6 +76,14 @@ func (h *Host) openFile(name string) (*os.File, error) {
 	}
 	defer root.Close()
 	return root.Open(tree.Path(at.Base()))
+}
+
+// known are the names of users and groups that the client is told.
+func (h *Host) known() flist.Directory {
+	if h.Numeric {
+		return flist.Nameless{}
+	}
+	return h.Names
 }
 
 // module is where the destination lies, nil without a daemon.

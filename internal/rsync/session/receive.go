@@ -96,12 +96,13 @@ func (e *end) decoder(chmod *option.Chmod) (*flist.Decoder, error) {
 	}
 	warn := func(text string) { e.talk.Text(wire.CodeWarning, text) }
 	var names flist.Directory
+	numeric := opt.NumericIDs
 	if e.host != nil {
-		names = e.host.Names
+		names, numeric = e.host.Names, numeric || e.host.Numeric
 	}
 	ids, err := flist.NewIDMap(flist.IDOptions{
 		Names:   names,
-		UserMap: opt.UserMap, GroupMap: opt.GroupMap, Numeric: opt.NumericIDs, Super: os.Geteuid() == 0 || opt.Super > 0, Warn: warn,
+		UserMap: opt.UserMap, GroupMap: opt.GroupMap, Numeric: numeric, Super: os.Geteuid() == 0 || opt.Super > 0, Warn: warn,
 	})
 	if err != nil {
 		return nil, fatalf(ExitSyntax, "%s", err)

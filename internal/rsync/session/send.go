@@ -39,7 +39,7 @@ func (e *end) send(ctx context.Context, args []string) (*output.Stats, error) {
 	}
 	if e.host != nil {
 		p.Module, p.Daemon = e.host.Module, true
-		p.Names = &flist.Names{From: e.host.Names}
+		p.Names = &flist.Names{From: e.host.known()}
 	}
 	if e.batch != nil {
 		p.Only, p.Record = e.batch.only(e.opt), e.batch.data
