@@ -50,10 +50,12 @@ func TestSoak(t *testing.T) {
 	s.flush()
 	// What a process keeps for good it has once it did everything.
 	s.everyFault()
+	s.alone()
 	s.flush()
 	before := s.use()
 	s.work(s.length/2, s.loseDaemon, s.loseDirectory, s.reload)
 	s.everyFault()
+	s.alone()
 	s.flush()
 	s.staysFlat(before)
 	s.verify()
@@ -226,9 +228,23 @@ func (s *soak) reload() {
 		check(s.t, s.run.Signal(syscall.SIGHUP))
 		return
 	}
+	s.take()
+}
+
+// take has the process take its configuration, and waits until it has.
+func (s *soak) take() {
+	s.t.Helper()
 	if code, out := s.lockstep("reload"); code != 0 {
 		s.t.Fatalf("reload: exit code %d\n%s", code, out)
 	}
+}
+
+// alone takes the second mirror away, which would count for what is held.
+func (s *soak) alone() {
+	s.t.Helper()
+	s.extra = false
+	s.writeConfig()
+	s.take()
 }
 
 // flush waits until everything is at all targets.

@@ -358,8 +358,9 @@ func (t *transport) alive(quiet bool) bool {
 	return t.readErr == nil && t.cause == nil && (!quiet || t.size == 0)
 }
 
-// lingering is how long the peer may take to hang up after we did.
-const lingering = 300 * time.Millisecond
+// lingering is how long the peer may take to hang up after we did: on a busy
+// machine it needs more than a moment, and an end is to take less than a second.
+const lingering = 800 * time.Millisecond
 
 // halfCloser is a connection that can tell its peer that nothing more is coming
 // while it still reads. The error is errors.ErrUnsupported if it turns out that
@@ -392,11 +393,11 @@ func (t *transport) end(cause error) {
 	})
 }
 
-// closed waits, after end, until the connection is closed, or for twice as long
-// as the peer has: a read from a terminal ends when it will.
+// closed waits, after end, until the connection is closed, or a little longer
+// than the peer has: a read from a terminal ends when it will.
 func (t *transport) closed() {
 	select {
 	case <-t.readDone:
-	case <-time.After(2 * lingering):
+	case <-time.After(lingering + 100*time.Millisecond):
 	}
 }
