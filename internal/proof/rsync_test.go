@@ -55,13 +55,8 @@ var reference = corner{}
 
 // corners are those of a transport, without the reference.
 func corners(via harness.Transport) []corner {
-	switch {
-	case via == harness.Local:
+	if via == harness.Local {
 		return []corner{{true, true}}
-	case via == harness.DaemonPush:
-		return []corner{{true, false}}
-	case via == harness.DaemonPull:
-		return []corner{{false, true}}
 	}
 	return []corner{{true, false}, {false, true}, {true, true}}
 }
@@ -74,15 +69,15 @@ const (
 
 // lab is where worlds are made and what they are tried with.
 var lab struct {
-	once   sync.Once
-	err    error
-	dir    string // holds the worlds; the daemon's module
-	tools  string
-	real   string
-	ours   string
-	shell  *harness.Shell
-	daemon *harness.Daemon
-	worlds atomic.Int64
+	once    sync.Once
+	err     error
+	dir     string // holds the worlds; the daemons' module
+	tools   string
+	real    string
+	ours    string
+	shell   *harness.Shell
+	daemons map[bool]*harness.Daemon // true is ours
+	worlds  atomic.Int64
 }
 
 // oursVar names the environment variable with a program to try in place of
@@ -148,30 +143,48 @@ func openLab() error {
 	if lab.shell, err = harness.NewShell(lab.tools); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(lab.tools, "motd"), []byte("Welcome!\n"), 0o644); err != nil {
+	lab.daemons = map[bool]*harness.Daemon{}
+	for ours, program := range map[bool]string{false: lab.real, true: lab.ours} {
+		if err := serveLab(ours, program); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serveLab starts a program's daemon.
+func serveLab(ours bool, program string) error {
+	dir := filepath.Join(lab.tools, map[bool]string{false: "real", true: "ours"}[ours])
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "motd"), []byte("Welcome!\n"), 0o644); err != nil {
 		return err
 	}
 	owner := ""
 	if os.Geteuid() == 0 {
 		owner = "uid = root\ngid = root"
 	}
-	lab.daemon, err = harness.StartDaemon(harness.DaemonConfig{
-		Dir: lab.tools, Path: lab.dir, Module: "m", NoAuth: true,
+	d, err := harness.StartDaemon(harness.DaemonConfig{
+		Dir: dir, Path: lab.dir, Module: "m", NoAuth: true, Program: program,
 		Lines: []string{"munge symlinks = no", "ignore errors = no", "max connections = 0", "numeric ids = no", "list = yes", "comment = worlds"},
 		Other: []string{
 			"[locked]", "path = " + lab.dir, "comment = with a password", "read only = yes", "list = yes",
-			"auth users = " + harness.User, "secrets file = " + filepath.Join(lab.tools, "web.pass"), owner,
+			"auth users = " + harness.User, "secrets file = " + filepath.Join(dir, "web.pass"), owner,
 			"[hidden]", "path = " + lab.dir, "list = no", owner,
 		},
-		Global: []string{"motd file = " + filepath.Join(lab.tools, "motd")},
+		Global: []string{"motd file = " + filepath.Join(dir, "motd")},
 	})
+	if err == nil {
+		lab.daemons[ours] = d
+	}
 	return err
 }
 
 // closeLab ends what openLab began.
 func closeLab() {
-	if lab.daemon != nil {
-		lab.daemon.End()
+	for _, d := range lab.daemons {
+		d.End()
 	}
 	if lab.dir != "" {
 		_ = os.RemoveAll(filepath.Dir(lab.dir))
@@ -249,7 +262,7 @@ func (r row) transfer(world string, via harness.Transport, protocol int, c corne
 	}
 	return &harness.Transfer{
 		Client: program[client], Server: program[server], Via: via, World: world, Args: args,
-		From: from, To: orElse(r.to, "dst/"), Env: env, Stdin: r.stdin, Shell: lab.shell, Daemon: lab.daemon,
+		From: from, To: orElse(r.to, "dst/"), Env: env, Stdin: r.stdin, Shell: lab.shell, Daemon: lab.daemons[server],
 	}, nil
 }
 

@@ -16,6 +16,13 @@ var knownDifferences = []knownDifference{
 	{"relative with dot dot/push over a shell/3[12]/lockstep to *", "rsync's client leaves a server that waits without a word"},
 	{"relative with dot dot/pull over a shell/*/* to *", "rsync's server leaves without a word, so that its client's code is 12"},
 	{"relative with dot dot/pull from a daemon/*/*", "rsync's client refuses what it has asked for"},
+	{"files from*/pull from a daemon/*/lockstep to *", "rsync's daemon says that the files have vanished"},
+	{"hard links from a list/pull from a daemon/*/lockstep to *", "rsync's daemon says that the files have vanished"},
+	{"iconv*/pull from a daemon/*/lockstep to *", "rsync's daemon does not wait until its refusal is read"},
+	{"copy devices/pull from a daemon/*/lockstep to *", "rsync's daemon does not wait until its refusal is read"},
+	{"copy links/pull from a daemon/*/lockstep to *", "rsync's daemon lists what lies outside of the module"},
+	{"copy unsafe links/pull from a daemon/*/lockstep to *", "rsync's daemon lists what lies outside of the module"},
+	{"remove source files behind unsafe symlinks/pull from a daemon/*/lockstep to *", "rsync's daemon removes what was not asked for"},
 }
 
 // knownSeeds are random cases with what differs in them still, or is meant to.

@@ -27,7 +27,7 @@ var daemonRows = []row{
 	{name: "a module that is read only", world: small, args: "-ai src/ liang@127.0.0.1::locked/$B/dst/", env: "RSYNC_PASSWORD=123456", from: "-", to: "-", via: pushing},
 	{name: "nobody listens", world: small, args: "-ai rsync://127.0.0.1:1/m/ dst/", from: "-", to: "-", via: pulling},
 	{name: "a connection by a program", world: small, args: "-ai rsync://example.org/m/$B/src/ dst/", env: "'RSYNC_CONNECT_PROG=echo %H >$W/host; exec rsync --server --daemon --config=$T/rsyncd.conf .'", from: "-", to: "-", via: pulling},
-	{name: "a daemon over a shell", world: small, args: "-ai -e $T/shell '--rsync-path=rsync --config=$T/rsyncd.conf' host::m/$B/src/ dst/", from: "-", to: "-", via: pulling},
+	{name: "a daemon over a shell", world: small, args: "-ai -e $S '--rsync-path=rsync --config=$T/rsyncd.conf' host::m/$B/src/ dst/", from: "-", to: "-", via: pulling},
 	{name: "a transfer's log", world: mixed, args: "-a --delete --log-file=$W/log", said: "log"},
 	{name: "a transfer's log in a format", world: small, args: "-a --delete --log-file=$W/log --log-file-format='%o %n %l %i'", said: "log", order: true},
 	{name: "a transfer's log that has deletions alone", world: small, args: "-a --delete --log-file=$W/log --log-file-format=", said: "log"},

@@ -62,6 +62,8 @@ func (o Operator) confined(name string, flags int, mode uint32) (int, error) {
 		}
 		defer unix.Close(parent)
 		return retry(func() (int, error) { return unix.Openat(parent, base, flags|unix.O_NOFOLLOW, mode) })
+	case err == syscall.EACCES && o.outside(name):
+		return -1, syscall.EXDEV
 	case err != nil:
 		return -1, err
 	}
@@ -78,6 +80,17 @@ func (o Operator) confined(name string, flags int, mode uint32) (int, error) {
 		return -1, err
 	}
 	return fd, nil
+}
+
+// outside reports whether name, which may not be opened, lies outside of
+// o.Confine: that says more than that it may not.
+func (o Operator) outside(name string) bool {
+	fd, err := o.open(name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return o.inside(fd) == syscall.EXDEV
 }
 
 // inside reports whether what is open as fd lies within o.Confine.

@@ -64,3 +64,21 @@ func ReadRegular(f *os.File, limit int64) ([]byte, error) {
 	}
 	return readUpTo(f, limit)
 }
+
+// ReadFileBelow is ReadFile for a path below r. Where no symlink leads there it
+// counts as within o.Confine.
+func (o Operator) ReadFileBelow(r *Root, p tree.Path, limit int64) ([]byte, error) {
+	data, err := ReadFile(r, p, limit)
+	if !errors.Is(err, ErrNotRegular) && !errors.Is(err, syscall.ELOOP) && !errors.Is(err, syscall.ENOTDIR) {
+		return data, err
+	}
+	if o.Base, err = r.File(); err != nil {
+		return nil, err
+	}
+	defer o.Base.Close()
+	data, err = o.ReadFile(string(p), limit)
+	if errors.Is(err, syscall.EXDEV) {
+		err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+	}
+	return data, err
+}

@@ -20,6 +20,7 @@ var variable = []struct {
 	{regexp.MustCompile(`(?ms)^rsync  version .*?^Usage: `), "BANNER\nUsage: "},
 	{regexp.MustCompile(`\nOptions that rsync does not have;.*\n.*\n(?:--tls.*\n)*`), ``},
 	{regexp.MustCompile(`(?m)^(?:Please see the rsync|The manpages of rsync|See https://).*\n(?:and .*\n)?`), ``},
+	{regexp.MustCompile(`--port=\d+`), `--port=N`},
 	{regexp.MustCompile(`(sent|received) [\d,.KMG]+ bytes`), `$1 N bytes`},
 	{regexp.MustCompile(`\(\d+ bytes received so far\)`), `(N bytes received so far)`},
 	{regexp.MustCompile(`[\d,.]+[KMG]? bytes/sec`), `N bytes/sec`},

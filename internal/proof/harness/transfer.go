@@ -78,6 +78,9 @@ func (t *Transfer) Words() []string {
 	for _, arg := range t.Args {
 		arg = strings.ReplaceAll(arg, "$W", t.World)
 		arg = strings.ReplaceAll(arg, "$B", filepath.Base(t.World))
+		if t.Shell != nil {
+			arg = strings.ReplaceAll(arg, "$S", t.Shell.Path)
+		}
 		if t.Daemon != nil {
 			arg = strings.ReplaceAll(arg, "$PORT", strconv.Itoa(t.Daemon.Port))
 			arg = strings.ReplaceAll(arg, "$T", t.Daemon.Dir)

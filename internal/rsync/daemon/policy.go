@@ -19,7 +19,8 @@ func (m *Module) impose(opt *option.Set) {
 	opt.Server = true
 	opt.MungeLinks = m.Munge
 	opt.InsecureLinks = m.InsecureLinks
-	opt.LogFile, opt.LogFormat, opt.ConfineRoot, opt.CopyAs, opt.PasswordFile = "", "", "", "", ""
+	opt.LogFile, opt.LogFormat, opt.CopyAs, opt.PasswordFile = "", "", "", ""
+	opt.ConfineRoot = m.Dir
 	opt.WriteBatch, opt.ReadBatch = "", ""
 	if opt.Iconv != "" && opt.Iconv != "-" {
 		opt.Iconv = m.Charset

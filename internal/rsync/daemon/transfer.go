@@ -105,7 +105,7 @@ func (m *Module) handshakeTime() time.Duration {
 // serve does what the request asks for.
 func (t *transfer) serve(ctx context.Context, q *request, guard *filter.Rules, place *walk.Place) outcome {
 	m, begun := t.module, time.Now()
-	opt, refusal := q.parse(t.env)
+	opt, refusal := q.parse(t.module, t.env)
 	if refusal == nil {
 		refusal = newRefusals(m.Refuse, m.Charset != "").check(q.words, opt)
 	}

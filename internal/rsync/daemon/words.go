@@ -296,8 +296,8 @@ func (g *globber) exists(name string) bool {
 
 // parse reads the words of a request as options of a server. With an error the
 // Set still tells enough for the handshake, after which the client hears of it.
-func (q *request) parse(env func(string) string) (*option.Set, error) {
-	opt, err := option.Parse(option.Input{Words: q.words, Getenv: env})
+func (q *request) parse(m *Module, env func(string) string) (*option.Set, error) {
+	opt, err := option.Parse(option.Input{Words: q.words, Getenv: env, Tame: m.Dir != "/"})
 	switch {
 	case err == nil && opt.DaemonWords != nil:
 		err = failure{exitUnsupported, "rsync: Attempt to hack rsync thwarted!"}

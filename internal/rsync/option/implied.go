@@ -1,6 +1,10 @@
 package option
 
-import "strings"
+import (
+	"cmp"
+	"path"
+	"strings"
+)
 
 // maxBatchName bounds the name of a batch file.
 const maxBatchName = 256
@@ -87,6 +91,22 @@ func (st *state) deleteLimit() error {
 func (st *state) missing() error {
 	if st.DeleteMissingArgs {
 		st.IgnoreMissingArgs = false
+	}
+	return nil
+}
+
+// tame ends a relative name of a directory at the destination: ".." does not
+// lead above it.
+func tame(name string) string {
+	if name == "" || strings.HasPrefix(name, "/") {
+		return name
+	}
+	return cmp.Or(path.Clean("/" + name)[1:], ".")
+}
+
+func (st *state) tameDirs() error {
+	if st.in.Tame {
+		st.BackupDir, st.TempDir = tame(st.BackupDir), tame(st.TempDir)
 	}
 	return nil
 }

@@ -13,6 +13,9 @@ type Input struct {
 	// Aliases are read in place of their names. Of several with one name the
 	// last counts.
 	Aliases []Alias
+	// Tame keeps relative names of --backup-dir and --temp-dir below the
+	// destination, as daemons do whose module is not the root of what they see.
+	Tame bool
 }
 
 func (in Input) getenv(name string) string {

@@ -33,6 +33,7 @@ var rules = []Rule{
 	{[]string{"delete", "delete-before", "delete-during", "delete-delay", "delete-after", "delete-excluded", "recursive", "dirs"}, "only one time of deletion; each implies --delete, which needs -r or -d", (*state).deletion},
 	{[]string{"max-delete"}, "less than 0 is 0", (*state).deleteLimit},
 	{[]string{"ignore-missing-args", "delete-missing-args"}, "--delete-missing-args wins", (*state).missing},
+	{[]string{"backup-dir", "temp-dir"}, "relative ones do not lead above the destination in a daemon's module that is not the root of what it sees", (*state).tameDirs},
 	{[]string{"suffix", "backup-dir", "backup"}, "--backup-dir implies --backup; --suffix has no slash, and is empty only with --backup-dir", (*state).backups},
 	{[]string{"backup", "backup-dir", "omit-dir-times"}, "--backup without --backup-dir implies --omit-dir-times", (*state).backupTimes},
 	{[]string{"atimes", "open-noatime"}, "-UU implies --open-noatime", (*state).atimes},

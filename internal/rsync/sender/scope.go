@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"strings"
 	"syscall"
@@ -50,7 +49,12 @@ func (s *source) mergeFile(o *origin, dir tree.Path, name string) ([]byte, error
 		return nil, fs.ErrNotExist
 	}
 	if s.held.place.Confined() {
-		return s.confinedFile(o, dir, name)
+		var data []byte
+		err := o.use(func(r *walk.Root) (err error) {
+			data, err = s.fileInModule(r, dir.Join(name))
+			return err
+		})
+		return data, err
 	}
 	return s.tellRefusal(s.trustedFile(o, dir, name))
 }
@@ -87,10 +91,14 @@ func (s *source) refused(r *walk.Root, name string) error {
 	})
 }
 
+func (s *source) operator() walk.Operator {
+	return walk.Operator{Insecure: s.params.Opt.InsecureLinks, Confine: s.params.Opt.ConfineRoot}
+}
+
 // asOperator does f as whoever named the options; names are relative to r, or
 // to the working directory if that is nil.
 func (s *source) asOperator(r *walk.Root, f func(as walk.Operator) error) error {
-	as := walk.Operator{Insecure: s.params.Opt.InsecureLinks, Confine: s.params.Opt.ConfineRoot}
+	as := s.operator()
 	if r != nil {
 		base, err := r.File()
 		if err != nil {
@@ -111,48 +119,24 @@ func (s *source) tellRefusal(data []byte, err error) ([]byte, error) {
 	return data, err
 }
 
-// confinedFile is a merge file in a module.
-func (s *source) confinedFile(o *origin, dir tree.Path, name string) ([]byte, error) {
-	var d *walk.Dir
-	err := o.use(func(r *walk.Root) (err error) {
-		if d, err = r.Dir(dir); err != nil {
-			d, err = r.DirFollowing(dir)
-		}
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer d.Close()
-	fd, err := d.OpenFollowing(name)
-	if err != nil {
-		return nil, notThere(err)
-	}
-	return walk.ReadRegular(os.NewFile(uintptr(fd), name), maxMerge)
+// fileInModule is a merge file below a directory of a module. Symlinks lead to it
+// as to any that the operator names, as long as they stay in the module.
+func (s *source) fileInModule(r *walk.Root, p tree.Path) ([]byte, error) {
+	return s.tellRefusal(s.operator().ReadFileBelow(r, p, maxMerge))
 }
 
 // mergeFileOfModule is the content of a file by its path below the module.
 func (s *source) mergeFileOfModule(name string) ([]byte, error) {
-	name = path.Clean("/" + name)
-	if g := s.guard(); g != nil && g.Hidden(tree.Path(name[1:]), false) {
+	at := tree.Path(path.Clean("/" + name)[1:])
+	if g := s.guard(); g != nil && g.Hidden(at, false) {
 		return nil, fs.ErrNotExist
 	}
-	dir, base := path.Split(name)
-	root, err := s.held.place.Root(strings.Trim(dir, "/"))
-	if err != nil {
-		return nil, notThere(err)
-	}
-	defer root.Close()
-	d, err := root.Dir(tree.Root)
+	root, err := s.held.place.Root("")
 	if err != nil {
 		return nil, err
 	}
-	defer d.Close()
-	fd, err := d.OpenFollowing(base)
-	if err != nil {
-		return nil, notThere(err)
-	}
-	return walk.ReadRegular(os.NewFile(uintptr(fd), base), maxMerge)
+	defer root.Close()
+	return s.fileInModule(root, at)
 }
 
 // mergeError is an error in a merge file of an origin's tree as rsync says it.
@@ -189,10 +173,3 @@ func unreadable(data []byte, err error) ([]byte, error) {
 	return data, err
 }
 
-// notThere makes of what leads out of a module something that does not exist.
-func notThere(err error) error {
-	if errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENOTDIR) {
-		return fmt.Errorf("%w: %w", fs.ErrNotExist, err)
-	}
-	return err
-}

@@ -210,23 +210,20 @@ func readRules(r *wire.Reader, protocol int, b *filter.Builder) error {
 const maxMerge = 16 << 20
 
 // mergeReader reads the per-directory files of the destination. As the operator
-// names them they are read through symlinks that he could have made, but not at
-// a daemon, where a client does.
+// names them they are read through symlinks that he could have made; at a daemon,
+// where a client names them, as far as those stay in the module.
 func (e *end) mergeReader(root *walk.Root) filter.ReadMerge {
 	return func(dir tree.Path, name string) ([]byte, error) {
+		at, named := dir.Join(name), e.merging()
 		if e.host != nil {
-			data, err := walk.ReadFile(root, dir.Join(name), maxMerge)
-			if errors.Is(err, walk.ErrNotRegular) {
-				err = fmt.Errorf("%w: %w", fs.ErrNotExist, err)
-			}
-			return data, err
+			return e.tellRefusal(named.ReadFileBelow(root, at, maxMerge))
 		}
-		base, err := root.File()
-		if err != nil {
+		var err error
+		if named.Base, err = root.File(); err != nil {
 			return nil, err
 		}
-		defer base.Close()
-		return e.readMerge(walk.Operator{Base: base}, string(dir.Join(name)))
+		defer named.Base.Close()
+		return e.tellRefusal(named.ReadFile(string(at), maxMerge))
 	}
 }
 
@@ -235,7 +232,7 @@ func (e *end) mergeReader(root *walk.Root) filter.ReadMerge {
 // that may not be read is not there: it is not ours.
 func (e *end) readAbove(name string) (data []byte, err error) {
 	if e.host == nil {
-		data, err = e.readMerge(walk.Operator{}, name)
+		data, err = e.tellRefusal(e.merging().ReadFile(name, maxMerge))
 	} else if f, bad := e.host.openFile(name); bad != nil {
 		err = bad
 	} else {
@@ -247,10 +244,14 @@ func (e *end) readAbove(name string) (data []byte, err error) {
 	return data, err
 }
 
-// readMerge reads a file of rules as the operator named it.
-func (e *end) readMerge(as walk.Operator, name string) ([]byte, error) {
-	as.Insecure, as.Confine = e.opt.InsecureLinks, e.opt.ConfineRoot
-	data, err := as.ReadFile(name, maxMerge)
+// merging opens files of rules.
+func (e *end) merging() walk.Operator {
+	return walk.Operator{Insecure: e.opt.InsecureLinks, Confine: e.opt.ConfineRoot}
+}
+
+// tellRefusal says that a file of rules was not opened because of a symlink; it is
+// not there then.
+func (e *end) tellRefusal(data []byte, err error) ([]byte, error) {
 	if output.TellRefusal(e.talk, err) {
 		err = fs.ErrNotExist
 	}
