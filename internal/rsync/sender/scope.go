@@ -172,4 +172,3 @@ func unreadable(data []byte, err error) ([]byte, error) {
 	}
 	return data, err
 }
-
