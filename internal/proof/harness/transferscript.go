@@ -22,9 +22,11 @@ func (t *Transfer) Script(plant string) string {
 		lines := strings.Join(t.Daemon.Lines, "\n")
 		fmt.Fprintf(&b, "printf '%%s\\n' 'use chroot = no' \"[%s]\" \"path = $base\" 'read only = no' 'uid = root' 'gid = root' %s >$base/conf\n",
 			t.Daemon.Module, ShellQuote(lines))
-		b.WriteString("export RSYNC_CONNECT_PROG=\"rsync --server --daemon --config=$base/conf .\"\n")
 	}
 	b.WriteString("run() { # client, server\n")
+	if t.Via.Daemon() {
+		b.WriteString("  export RSYNC_CONNECT_PROG=\"$2 --server --daemon --config=$base/conf --log-file=$base/log .\"\n")
+	}
 	fmt.Fprintf(&b, "  mkdir $base/$W; cd $base/$W; plant; export HOME=$PWD %s=$PWD\n", ShellHomeVar)
 	var words []string
 	for _, w := range t.Words()[1:] {
