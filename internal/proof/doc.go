@@ -26,6 +26,7 @@
 //	LOCKSTEP_RSYNC_CASES  its number of cases, 300 by default (10,000 for a release)
 //	LOCKSTEP_RSYNC_OURS   a program to try in lockstep's place; with the real rsync everything passes
 //	LOCKSTEP_RSYNC_WORLDS directory to work in, a tmpfs by default
+//	LOCKSTEP_RSYNC_MODULE further lines for the module of its daemons, a semicolon between them
 //
 // A failed churn prints its seed; to run it alone and keep all of its steps in
 // a file:

@@ -92,6 +92,10 @@ const worldsVar = "LOCKSTEP_RSYNC_WORLDS"
 // bytes, with much to spare.
 const worldsRoom = 1 << 30
 
+// moduleVar names the environment variable with further lines for the daemons'
+// module, a semicolon between them, such as "use chroot = yes".
+const moduleVar = "LOCKSTEP_RSYNC_MODULE"
+
 func worldsDir() string {
 	if dir := os.Getenv(worldsVar); dir != "" {
 		return dir
@@ -167,7 +171,8 @@ func serveLab(ours bool, program string) error {
 	}
 	d, err := harness.StartDaemon(harness.DaemonConfig{
 		Dir: dir, Path: lab.dir, Module: "m", NoAuth: true, Program: program,
-		Lines: []string{"munge symlinks = no", "ignore errors = no", "max connections = 0", "numeric ids = no", "list = yes", "comment = worlds"},
+		Lines: append([]string{"munge symlinks = no", "ignore errors = no", "max connections = 0", "numeric ids = no", "list = yes", "comment = worlds"},
+			strings.Split(os.Getenv(moduleVar), ";")...),
 		Other: []string{
 			"[locked]", "path = " + lab.dir, "comment = with a password", "read only = yes", "list = yes",
 			"auth users = " + harness.User, "secrets file = " + filepath.Join(dir, "web.pass"), owner,

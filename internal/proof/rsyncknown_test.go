@@ -72,6 +72,9 @@ func (c randomCase) faulty() bool {
 	if c.protocol < 30 && c.via.Daemon() && c.has("-s") && c.has("--compare-dest|--copy-dest|--link-dest") {
 		return true // the daemon is told of the directory twice
 	}
+	if c.via == harness.DaemonPull && c.corner.sender && c.has("--files-from") {
+		return true // rsync's daemon says that the files have vanished
+	}
 	outward := slices.ContainsFunc(c.world, func(line string) bool { return strings.Contains(line, ` -> "/`) })
 	if c.via == harness.DaemonPull && c.corner.sender && c.has("-L|--copy-unsafe-links") && outward {
 		return true // rsync's daemon lists what lies outside of the module

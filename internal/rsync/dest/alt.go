@@ -95,7 +95,7 @@ func (o *opener) openAlts() {
 		d.alts = append(d.alts, &alternate{name: name, root: dir.root})
 		full := dir.full
 		if d.p.Module != nil {
-			full = d.shown(name)
+			full = d.shown(o.capped(name))
 		}
 		switch {
 		case dir.err == nil || name == "": // the latter is like the destination
