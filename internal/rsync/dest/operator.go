@@ -66,19 +66,12 @@ func (d *Dest) shown(name string) string {
 	return name
 }
 
-// capped is a relative name without the ".." that would lead above the module.
+// capped is a relative name without the ".." that lead above the module.
 func (o *opener) capped(name string) string {
 	if o.d.p.Module.Dir == "/" || name == "" || strings.HasPrefix(name, "/") {
 		return name
 	}
-	name = path.Clean(name)
-	depth := strings.Count(path.Clean(o.dir), "/")
-	if o.dir == "/" {
-		depth = 0
-	}
-	for ; strings.Count(name, "../") > depth; name = name[len("../"):] {
-	}
-	return name
+	return tame(strings.TrimRight(name, "/"), tree.Path(strings.Trim(o.dir, "/")).Depth())
 }
 
 // lenient are the same names through anybody's symlinks: for a look, no more.
