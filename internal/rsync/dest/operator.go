@@ -68,7 +68,7 @@ func (d *Dest) shown(name string) string {
 
 // capped is a relative name without the ".." that lead above the module.
 func (o *opener) capped(name string) string {
-	if o.d.p.Module.Dir == "/" || name == "" || strings.HasPrefix(name, "/") {
+	if name == "" || strings.HasPrefix(name, "/") {
 		return name
 	}
 	return tame(strings.TrimRight(name, "/"), tree.Path(strings.Trim(o.dir, "/")).Depth())
