@@ -2,7 +2,7 @@ package harness
 
 import (
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -28,33 +28,51 @@ func GroupCPU(group int) float64 {
 // eachOfGroup calls f for each living process of a group, with the fields of
 // its stat file that come after the command, the state being field 0.
 func eachOfGroup(group int, f func(pid string, fields []string)) {
-	files, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			continue // it ended
-		}
-		end := strings.LastIndexByte(string(text), ')')
-		fields := strings.Fields(string(text[end+1:]))
-		if len(fields) > 20 && fields[2] == strconv.Itoa(group) {
-			f(filepath.Base(filepath.Dir(file)), fields)
+	for _, pid := range processes() {
+		if fields := stat(pid); fields != nil && fields[2] == strconv.Itoa(group) {
+			f(pid, fields)
 		}
 	}
 }
 
-// statusKiB is a size of /proc/PID/status in bytes, 0 if it is not there.
-func statusKiB(pid, key string) int64 {
-	text, err := os.ReadFile("/proc/" + pid + "/status")
+// processes are the numbers of all processes.
+func processes() []string {
+	proc, err := os.Open("/proc")
 	if err != nil {
-		return 0
+		return nil
 	}
+	defer proc.Close()
+	names, _ := proc.Readdirnames(-1)
+	return slices.DeleteFunc(names, func(name string) bool { return name[0] < '1' || name[0] > '9' })
+}
+
+// stat is what /proc/PID/stat says after the command, nil if the process ended.
+func stat(pid string) []string {
+	text, _ := os.ReadFile("/proc/" + pid + "/stat")
+	end := strings.LastIndexByte(string(text), ')')
+	if fields := strings.Fields(string(text[end+1:])); len(fields) > 20 {
+		return fields
+	}
+	return nil
+}
+
+// memoryOf is the anonymous memory of a process and the peak of its resident
+// memory in bytes, 0 if it ended.
+func memoryOf(pid string) (private, peak int64) {
+	text, _ := os.ReadFile("/proc/" + pid + "/status")
 	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, key+":"); ok {
-			n, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return n << 10
+		key, value, _ := strings.Cut(line, ":")
+		if key != "RssAnon" && key != "VmHWM" {
+			continue
+		}
+		n, _ := strconv.ParseInt(strings.Fields(value)[0], 10, 64)
+		if n <<= 10; key == "VmHWM" {
+			peak = n
+		} else {
+			private = n
 		}
 	}
-	return 0
+	return private, peak
 }
 
 // A MemorySampler follows the memory of a process group.
@@ -72,13 +90,9 @@ func SampleMemory(group int, interval time.Duration) *MemorySampler {
 	s.wait.Go(func() {
 		tick := time.NewTicker(interval)
 		defer tick.Stop()
+		member := make(map[string]bool)
 		for {
-			sum := int64(0)
-			eachOfGroup(group, func(pid string, _ []string) {
-				sum += statusKiB(pid, "RssAnon")
-				s.large = max(s.large, statusKiB(pid, "VmHWM"))
-			})
-			s.peak = max(s.peak, sum)
+			s.look(member)
 			select {
 			case <-s.stop:
 				return
@@ -89,10 +103,32 @@ func SampleMemory(group int, interval time.Duration) *MemorySampler {
 	return s
 }
 
+// look adds up what the group has now. Whose a process is, member or not, is
+// asked once: to read about all processes each time takes as much as half a
+// processor from what is measured.
+func (s *MemorySampler) look(member map[string]bool) {
+	sum := int64(0)
+	for _, pid := range processes() {
+		ours, known := member[pid]
+		if !known {
+			fields := stat(pid)
+			ours = fields != nil && fields[2] == strconv.Itoa(s.group)
+			member[pid] = ours
+		}
+		if ours {
+			private, peak := memoryOf(pid)
+			sum += private
+			s.large = max(s.large, peak)
+		}
+	}
+	s.peak = max(s.peak, sum)
+}
+
 // End is the peak of the group's anonymous memory, and the peak of the resident
 // memory of the largest of its processes, in bytes.
 func (s *MemorySampler) End() (group, largest int64) {
 	close(s.stop)
 	s.wait.Wait()
-	return s.peak, max(s.large, statusKiB(strconv.Itoa(s.group), "VmHWM"))
+	_, peak := memoryOf(strconv.Itoa(s.group))
+	return s.peak, max(s.large, peak)
 }
