@@ -38,6 +38,7 @@ type fault []string // each is one option or several, of which one will do
 
 var faults = []fault{
 	{"-n", "-X", "--copy-dest|--link-dest"},                   // a new directory that the alternate has is an error
+	{"-n", "-H", "--link-dest"},                               // a link's leader has the name of the alternate's file
 	{"--backup-dir=../bak", "--inplace|--append"},             // the backup has no attributes
 	{"-S", "--append"},                                        // the first file that ends in zeros ends the run
 	{"-y", withoutPerms},                                      // a new file gets the mode of what it resembles

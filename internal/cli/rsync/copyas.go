@@ -1,6 +1,7 @@
 package rsync
 
 import (
+	"errors"
 	"fmt"
 	"os/user"
 	"strconv"
@@ -54,30 +55,33 @@ func assume(who, role string) error {
 // the user has.
 func identify(who string, fail func(string, ...any) error, role string) (identity, error) {
 	name, groupName, hasGroup := strings.Cut(who, ":")
+	number := func(kind, text string) (int, error) {
+		n, err := strconv.ParseUint(text, 10, 32)
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return 0, fail("Invalid ID number: %s", text)
+		case err != nil:
+			return 0, fail("Invalid copy-as %s: %s", kind, text)
+		}
+		return int(n), nil
+	}
 	var id identity
 	known, err := user.Lookup(name)
 	if err != nil {
 		known, _ = user.LookupId(name)
 	}
-	switch uid, err := strconv.Atoi(name); {
-	case known != nil:
+	if known != nil {
 		id.uid, _ = strconv.Atoi(known.Uid) // numbers, on this system
 		id.gid, _ = strconv.Atoi(known.Gid)
-	case err == nil && uid >= 0:
-		id.uid = uid
-	default:
-		return id, fail("Invalid copy-as user: %s", name)
+	} else if id.uid, err = number("user", name); err != nil {
+		return id, err
 	}
 	if hasGroup {
-		gid, err := strconv.Atoi(groupName)
 		if g, unknown := user.LookupGroup(groupName); unknown == nil {
-			gid, err = strconv.Atoi(g.Gid)
+			groupName = g.Gid
 		}
-		if err != nil || gid < 0 {
-			return id, fail("Invalid copy-as group: %s", groupName)
-		}
-		id.gid = gid
-		return id, nil
+		id.gid, err = number("group", groupName)
+		return id, err
 	}
 	if known == nil {
 		return id, fail("rsync: [%s] getpwuid failed: no user has the id %d", role, id.uid)

@@ -154,10 +154,19 @@ func (d *Dir) OpenFollowing(name string) (fd int, err error) {
 // beneath opens a path below the directory open as base, symlinks followed as
 // long as they stay there; what leads out of it is ELOOP.
 func (v resolver) beneath(base int, path string, flags int) (fd int, err error) {
+	return v.within(base, path, flags, false)
+}
+
+// within is beneath. If base is a top, absolute symlinks start there and ".." ends
+// there; where openat2 is missing they lead out.
+func (v resolver) within(base int, path string, flags int, top bool) (fd int, err error) {
 	if v.stepwise {
 		return beneathByStep(base, path, flags)
 	}
 	how := unix.OpenHow{Flags: uint64(flags), Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_MAGICLINKS}
+	if top {
+		how.Resolve = unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS
+	}
 	for range maxRaces {
 		fd, err = unix.Openat2(base, path, &how)
 		switch err {

@@ -27,18 +27,27 @@ const direntType = 18
 // Names lists directory p without looking at the entries, in no order, and
 // appends them to into. It costs a fraction of ReadDir.
 func (r *Root) Names(p tree.Path, into []Name) ([]Name, error) {
+	err := r.opened(p, openList, func(fd int) (err error) {
+		into, err = direntNames(fd, into)
+		return fail(opList, p, err)
+	})
+	return into, err
+}
+
+// opened opens directory p for read and closes it afterwards; flags are openPath
+// or openList.
+func (r *Root) opened(p tree.Path, flags int, read func(fd int) error) error {
 	root, err := r.h.acquire()
 	if err != nil {
-		return into, fail(opList, p, err)
+		return fail(opList, p, err)
 	}
 	defer r.h.release()
-	fd, err := r.resolve.open(root, p, openList)
+	fd, err := r.resolve.open(root, p, flags)
 	if err != nil {
-		return into, fail(opList, p, err)
+		return fail(opList, p, err)
 	}
 	defer unix.Close(fd)
-	into, err = direntNames(fd, into)
-	return into, fail(opList, p, err)
+	return read(fd)
 }
 
 // direntNames reads the directory open as fd. The names share strings.
@@ -83,19 +92,19 @@ func direntNames(fd int, into []Name) ([]Name, error) {
 }
 
 // ReadKinds is ReadDir that looks at directories alone: of all else the metadata
-// has the kind and nothing more. Where the first entry cannot be looked at all
-// are.
-func (r *Root) ReadKinds(p tree.Path) ([]tree.Entry, error) {
-	root, err := r.h.acquire()
-	if err != nil {
-		return nil, fail(opList, p, err)
-	}
-	defer r.h.release()
-	fd, err := r.resolve.open(root, p, openList)
-	if err != nil {
-		return nil, fail(opList, p, err)
-	}
-	defer unix.Close(fd)
+// has the kind and nothing more. If an entry that it looks at is gone, all are
+// looked at.
+func (r *Root) ReadKinds(p tree.Path) (entries []tree.Entry, err error) {
+	err = r.opened(p, openList, func(fd int) (err error) {
+		entries, err = listKinds(fd, p)
+		return err
+	})
+	return entries, err
+}
+
+// listKinds looks at directories and, since a directory without permission to
+// search it cannot be told from its names, at the first entry.
+func listKinds(fd int, p tree.Path) ([]tree.Entry, error) {
 	names, err := direntNames(fd, nil)
 	if err != nil {
 		return nil, fail(opList, p, err)
@@ -123,21 +132,18 @@ func Unreadable(fd int, name string) bool {
 // Readable drops the names in directory p that this process may not read;
 // symlinks stay.
 func (r *Root) Readable(p tree.Path, names []Name) ([]Name, error) {
-	root, err := r.h.acquire()
+	err := r.opened(p, openPath, func(fd int) error {
+		names = slices.DeleteFunc(names, func(n Name) bool {
+			if !Unreadable(fd, n.Name) {
+				return false
+			}
+			m, err := statName(fd, n.Name)
+			return err == nil && m.Kind != tree.Symlink
+		})
+		return nil
+	})
 	if err != nil {
-		return nil, fail(opList, p, err)
+		return nil, err
 	}
-	defer r.h.release()
-	fd, err := r.resolve.open(root, p, openPath)
-	if err != nil {
-		return nil, fail(opList, p, err)
-	}
-	defer unix.Close(fd)
-	return slices.DeleteFunc(names, func(n Name) bool {
-		if !Unreadable(fd, n.Name) {
-			return false
-		}
-		m, err := statName(fd, n.Name)
-		return err == nil && m.Kind != tree.Symlink
-	}), nil
+	return names, nil
 }

@@ -125,20 +125,39 @@ func (o Operator) open(name string, flags int, mode uint32) (int, error) {
 	if name == "" || strings.IndexByte(name, 0) >= 0 {
 		return -1, syscall.ENOENT
 	}
+	if strings.HasSuffix(name, "/") && flags&(unix.O_PATH|unix.O_DIRECTORY) == 0 {
+		return -1, o.noFile(name)
+	}
 	if o.Insecure {
 		return retry(func() (int, error) { return unix.Openat(o.base(), name, flags, mode) })
 	}
+	return openTrusted(o.base(), name, flags, mode)
+}
+
+// openTrusted opens name, which starts at base, through symlinks of root and of
+// the effective user only.
+func openTrusted(base int, name string, flags int, mode uint32) (int, error) {
 	// Most names lead through no symlink at all.
 	how := unix.OpenHow{Flags: uint64(flags), Resolve: unix.RESOLVE_NO_SYMLINKS}
 	if flags&(unix.O_CREAT|unix.O_TMPFILE) != 0 {
 		how.Mode = uint64(mode)
 	}
-	fd, err := retry(func() (int, error) { return unix.Openat2(o.base(), name, &how) })
+	fd, err := retry(func() (int, error) { return unix.Openat2(base, name, &how) })
 	switch err {
 	case syscall.ELOOP, syscall.ENOSYS, syscall.EPERM, syscall.EINVAL:
-		return o.climb(name, flags, mode)
+		return climb(base, name, flags, mode)
 	}
 	return fd, err
+}
+
+// noFile is why a name that ends in a slash cannot be opened as a file.
+func (o Operator) noFile(name string) error {
+	fd, err := o.open(name, openPath&^unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	_ = unix.Close(fd)
+	return syscall.EISDIR
 }
 
 func retry(open func() (int, error)) (fd int, err error) {
@@ -151,7 +170,7 @@ func retry(open func() (int, error)) (fd int, err error) {
 
 // climb resolves name component by component. Each directory is held while the
 // next is looked up, so that nothing that was checked can be exchanged.
-func (o Operator) climb(name string, flags int, mode uint32) (int, error) {
+func climb(base int, name string, flags int, mode uint32) (int, error) {
 	c := climber{at: -1, flags: flags, mode: mode}
 	defer func() { c.move(-1) }()
 	for {
@@ -164,7 +183,7 @@ func (o Operator) climb(name string, flags int, mode uint32) (int, error) {
 		}
 		from := c.at
 		if from < 0 {
-			from = o.base()
+			from = base
 		}
 		rest, fd, err := c.step(from, name)
 		if err != nil || rest == "" {

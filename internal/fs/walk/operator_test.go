@@ -65,6 +65,8 @@ func TestOperatorNames(t *testing.T) {
 		{"a directory through a link", "ours", unix.O_PATH | unix.O_DIRECTORY, nil, false},
 		{"the same with a slash", "ours/", unix.O_PATH | unix.O_DIRECTORY, nil, false},
 		{"a file with a slash", "dir/sub/f/", unix.O_RDONLY, syscall.ENOTDIR, false},
+		{"a directory as a file", "ours/", unix.O_RDONLY, syscall.EISDIR, false},
+		{"a new file with a slash", "dir/sub/none/", unix.O_WRONLY | unix.O_CREAT, syscall.ENOENT, false},
 		{"below a file", "dir/sub/f/x", unix.O_RDONLY, syscall.ENOTDIR, false},
 		{"a link that is not to be followed", "ours", unix.O_RDONLY | unix.O_NOFOLLOW, syscall.ELOOP, false},
 		{"nothing", "ours/none", unix.O_RDONLY, syscall.ENOENT, false},

@@ -17,12 +17,14 @@ type Place struct {
 	h        *handle
 	resolve  resolver
 	confined bool
+	top      bool // confined, and the root of this process: absolute symlinks lead back to it
 }
 
 // OpenPlace opens a working directory.
 func OpenPlace(dir string) (*Place, error) { return openPlace(dir, false) }
 
-// OpenModule opens a directory that nothing leaves.
+// OpenModule opens a directory that nothing leaves. In "/", to which the process
+// may have changed its root, absolute symlinks lead to where they say.
 func OpenModule(dir string) (*Place, error) { return openPlace(dir, true) }
 
 func openPlace(dir string, confined bool) (*Place, error) {
@@ -30,7 +32,7 @@ func openPlace(dir string, confined bool) (*Place, error) {
 	if err != nil {
 		return nil, &os.PathError{Op: "open", Path: tree.Quote(dir), Err: err}
 	}
-	return &Place{h: newHandle(fd), resolve: probe(fd), confined: confined}, nil
+	return &Place{h: newHandle(fd), resolve: probe(fd), confined: confined, top: confined && dir == "/"}, nil
 }
 
 // Close gives the handle back; a second call returns fs.ErrClosed.
@@ -69,7 +71,7 @@ func (p *Place) follow(at int, path string, flags int) (int, error) {
 	case path == "":
 		path = "."
 	case p.confined:
-		return p.resolve.beneath(at, path, flags)
+		return p.resolve.within(at, path, flags, p.top)
 	}
 	return openat(at, path, flags)
 }

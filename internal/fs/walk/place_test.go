@@ -71,6 +71,35 @@ func TestAModuleIsNotLeft(t *testing.T) {
 	})
 }
 
+// A process that changed its root to a module sees absolute symlinks as those who
+// made them.
+func TestAbsoluteSymlinksLeadToTheRootOfTheProcess(t *testing.T) {
+	module, outside := plantLinks(t)
+	p, err := walk.OpenModule("/")
+	must(t, err)
+	defer p.Close()
+	for _, name := range []string{"in/abs", "../../../../../../../../" + outside, "in/out"} {
+		root, err := p.Root(module + "/" + name)
+		must(t, err)
+		if m, err := root.Lstat("secret"); err != nil || m.Kind != tree.File {
+			t.Errorf("%s: %+v, %v", name, m, err)
+		}
+		root.Close()
+	}
+	root, err := p.Root(module[1:])
+	must(t, err)
+	defer root.Close()
+	dir, err := root.DirFollowing("in/absin")
+	must(t, err)
+	defer dir.Close()
+	if m, err := dir.StatFollowing("r"); err != nil || m.Kind != tree.File {
+		t.Errorf("behind an absolute symlink: %+v, %v", m, err)
+	}
+	if _, err := p.Root("proc/self/cwd"); !errors.Is(err, syscall.ELOOP) {
+		t.Errorf("a symlink of the kernel's: %v", err)
+	}
+}
+
 func TestAWorkingDirectoryLeadsAnywhere(t *testing.T) {
 	module, outside := plantLinks(t)
 	eachPlace(t, walk.OpenPlace, module, func(t *testing.T, p *walk.Place) {

@@ -17,6 +17,7 @@ type Symlinks uint8
 const (
 	NoLinks       Symlinks = iota // they lead nowhere
 	LinksInside                   // those that stay beneath the Root are followed
+	LinksTrusted                  // those of root and of the effective user are, anywhere
 	LinksAnywhere                 // all are followed
 )
 
@@ -95,6 +96,8 @@ func (v resolver) step(at int, part string, flags int) (int, error) {
 	switch {
 	case v.links == LinksAnywhere:
 		return openat(at, part, flags&^unix.O_NOFOLLOW)
+	case v.links == LinksTrusted:
+		return openTrusted(at, part, flags&^unix.O_NOFOLLOW, 0)
 	case v.links == LinksInside:
 		return v.beneath(at, part, flags&^unix.O_NOFOLLOW)
 	case v.stepwise:

@@ -161,18 +161,12 @@ func (r *Root) Open(p tree.Path) (f *os.File, err error) {
 // as bytes. Entries that vanish meanwhile are left out. With a *PartialError
 // the entries that could be read are returned; with any other error the
 // listing is not complete.
-func (r *Root) ReadDir(p tree.Path) ([]tree.Entry, error) {
-	root, err := r.h.acquire()
-	if err != nil {
-		return nil, fail(opList, p, err)
-	}
-	defer r.h.release()
-	fd, err := r.resolve.open(root, p, openList)
-	if err != nil {
-		return nil, fail(opList, p, err)
-	}
-	defer unix.Close(fd)
-	return list(fd, p, defaultWorkers())
+func (r *Root) ReadDir(p tree.Path) (entries []tree.Entry, err error) {
+	err = r.opened(p, openList, func(fd int) (err error) {
+		entries, err = list(fd, p, defaultWorkers())
+		return err
+	})
+	return entries, err
 }
 
 // Dir opens a handle on directory p for work on its entries.

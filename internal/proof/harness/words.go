@@ -83,9 +83,8 @@ func Traffic(out string) (sent, received int64, ok bool) {
 }
 
 // TrafficDiffers compares what two runs say that they sent and received. The
-// same work costs the same bytes but for what is said before it begins, and
-// where frames and messages begin; it returns an empty string if that explains
-// it.
+// same work costs the same bytes but for where frames and messages begin; it
+// returns an empty string if that explains it.
 func TrafficDiffers(want, got string) string {
 	sentA, receivedA, okA := Traffic(want)
 	sentB, receivedB, okB := Traffic(got)

@@ -119,6 +119,18 @@ func (a Algo) Blocks(seed int32, seedFirst bool) *Blocks {
 	return b
 }
 
+// Another returns a Blocks that computes the same sums, for another goroutine.
+func (b *Blocks) Another() *Blocks {
+	c := *b
+	if b.h != nil {
+		c.h = b.algo.hasher()
+	}
+	if b.x64 != nil {
+		c.x64 = xxhash.NewWithSeed(b.xseed)
+	}
+	return &c
+}
+
 // Size returns the length of a full sum in bytes. Peers exchange its first
 // bytes only, as many as the sum header says.
 func (b *Blocks) Size() int { return b.algo.Size() }

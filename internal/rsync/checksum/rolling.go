@@ -44,10 +44,8 @@ const (
 	weights = 0x0000000100020003
 )
 
-// Sum1 returns the rolling sum of a block. It takes eight bytes at a time, some
-// three bytes per clock cycle, so that comparing aligned blocks costs little
-// more than reading them.
-func Sum1(block []byte) uint32 {
+// sumWords is Sum1 by eight bytes at a time, some three bytes per clock cycle.
+func sumWords(block []byte) uint32 {
 	var s1, s2 uint32 // of bytes with 128 added
 	p := block
 	for len(p) >= chunkBytes {

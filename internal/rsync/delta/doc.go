@@ -13,5 +13,6 @@
 //
 // The package knows no files, only readers and a Sink. A Sums, a Searcher and a
 // Signer are for one goroutine at a time; they are meant to be used again for the
-// next file and then allocate nothing.
+// next file and then allocate nothing. Sign has a goroutine to help it with a
+// basis of more than 4 MiB.
 package delta

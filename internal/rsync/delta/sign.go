@@ -2,8 +2,10 @@ package delta
 
 import (
 	"encoding/binary"
-	"errors"
 	"io"
+	"runtime"
+	"sync"
+	"sync/atomic"
 
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/wire"
@@ -70,51 +72,167 @@ func (h Head) Block(n int) (offset int64, length int) {
 }
 
 // Signer computes the sums of basis files, one after the other, with the same
-// buffers: 256 KiB, or one block if that is longer. The zero value is ready.
+// buffers: 256 KiB, or one block if that is longer, twice for a large file. The
+// zero value is ready.
 type Signer struct {
-	data []byte
-	sums []byte
+	own, helper signing
 }
 
-// signRead is how many bytes of a basis are read at a time, about.
-const signRead = 256 << 10
+const (
+	// signRead is how many bytes of a basis are read at a time, about.
+	signRead = 256 << 10
+	// signPart is how many bytes of a large basis, about, a goroutine sums before
+	// it takes the next part; one of shorter blocks has signCount of them.
+	signPart  = 4 << 20
+	signCount = 8 << 10
+	// signAhead is how many parts may wait for those before them.
+	signAhead = 2
+)
 
 // Sign reads the basis that h describes from src and writes its sums, as in
-// Sums, to w. A *SourceError says that src failed or ended early: zeros stand
-// for what could not be read, and the sums are complete. Any other error is
-// that of w.
-func (s *Signer) Sign(w io.Writer, src io.Reader, h Head, strong *checksum.Blocks) error {
-	block := int(h.BlockLen)
-	if block == 0 {
+// Sums, to w. A large one is read by two goroutines, which both have ended when
+// Sign returns. A *SourceError says that src failed or ended early: zeros stand
+// for what could not be read, and the sums are complete. Any other error is that
+// of w.
+func (s *Signer) Sign(w io.Writer, src io.ReaderAt, h Head, strong *checksum.Blocks) error {
+	if h.BlockLen == 0 {
 		return nil
 	}
-	if need := max(signRead/block, 1) * block; cap(s.data) < need {
-		s.data = make([]byte, need)
+	s.own.begin(src, h, strong)
+	defer s.own.end()
+	part := max(min(signPart/int(h.BlockLen), signCount), 1)
+	var err error
+	if int(h.Count) <= part || runtime.GOMAXPROCS(0) == 1 {
+		err = s.alone(w)
+	} else {
+		s.helper.begin(src, h, strong.Another())
+		defer s.helper.end()
+		err = s.together(w, part)
 	}
-	var failed error
-	offset, left := int64(0), h.Size()
-	for left > 0 {
-		part := s.data[:min(left, int64(max(signRead/block, 1)*block))]
-		if failed == nil {
-			n, err := io.ReadFull(src, part)
-			if err != nil {
-				if errors.Is(err, io.EOF) {
-					err = io.ErrUnexpectedEOF
-				}
-				failed = &SourceError{Offset: offset + int64(n), Err: err}
-				clear(part[n:])
-			}
-		} else {
-			clear(part)
-		}
-		offset += int64(len(part))
-		left -= int64(len(part))
-		s.sums = appendSums(s.sums[:0], part, h, strong)
-		if _, err := w.Write(s.sums); err != nil {
+	if failed := s.failed(); err == nil && failed != nil {
+		return failed
+	}
+	return err
+}
+
+// failed is the first failure to read the basis.
+func (s *Signer) failed() *SourceError {
+	first, second := s.own.failed, s.helper.failed
+	if first == nil || second != nil && second.Offset < first.Offset {
+		return second
+	}
+	return first
+}
+
+// alone signs all of the basis, a read at a time.
+func (s *Signer) alone(w io.Writer) error {
+	some := s.own.perRead()
+	for from := 0; from < int(s.own.head.Count); from += some {
+		s.own.sums = s.own.sign(s.own.sums[:0], from, some)
+		if _, err := w.Write(s.own.sums); err != nil {
 			return err
 		}
 	}
-	return failed
+	return nil
+}
+
+// together signs the basis in parts. This goroutine and a helper take one after
+// the other, as they are ready for it; the helper is ahead by a few at most.
+func (s *Signer) together(w io.Writer, part int) error {
+	parts := (int(s.own.head.Count) + part - 1) / part
+	var taken atomic.Int64
+	take := func() int { return int(taken.Add(1)) - 1 }
+	theirs, used := make(chan []byte, signAhead), make(chan []byte, signAhead+2)
+	stop := make(chan struct{})
+	var helper sync.WaitGroup
+	defer helper.Wait()
+	defer close(stop)
+	helper.Go(func() {
+		for n := take(); n < parts; n = take() {
+			var sums []byte
+			select {
+			case sums = <-used:
+			default:
+			}
+			select {
+			case theirs <- s.helper.sign(sums[:0], n*part, part):
+			case <-stop:
+				return
+			}
+		}
+	})
+	for written := 0; written < parts; written++ {
+		n := min(take(), parts)
+		if n < parts {
+			s.own.sums = s.own.sign(s.own.sums[:0], n*part, part)
+		}
+		for ; written < n; written++ { // those that the helper took before
+			sums := <-theirs
+			if _, err := w.Write(sums); err != nil {
+				return err
+			}
+			used <- sums
+		}
+		if n == parts {
+			break
+		}
+		if _, err := w.Write(s.own.sums); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// signing is what one goroutine needs to sign a basis.
+type signing struct {
+	src    io.ReaderAt
+	head   Head
+	strong *checksum.Blocks
+	failed *SourceError // the first
+	data   []byte
+	sums   []byte // for whoever calls sign
+}
+
+func (s *signing) begin(src io.ReaderAt, h Head, strong *checksum.Blocks) {
+	s.src, s.head, s.strong, s.failed = src, h, strong, nil
+	if need := s.perRead() * int(h.BlockLen); cap(s.data) < need {
+		s.data = make([]byte, need)
+	}
+}
+
+func (s *signing) end() { s.src, s.strong, s.failed = nil, nil, nil }
+
+// perRead is how many blocks are read at a time.
+func (s *signing) perRead() int { return max(signRead/int(s.head.BlockLen), 1) }
+
+// sign appends the sums of some blocks.
+func (s *signing) sign(sums []byte, from, some int) []byte {
+	for to := min(from+some, int(s.head.Count)); from < to; {
+		n := min(to-from, s.perRead())
+		at, _ := s.head.Block(from)
+		last, length := s.head.Block(from + n - 1)
+		data := s.data[:last+int64(length)-at]
+		s.read(data, at)
+		sums = appendSums(sums, data, s.head, s.strong)
+		from += n
+	}
+	return sums
+}
+
+// read fills p from an offset of the basis, or with zeros from the first failure
+// on.
+func (s *signing) read(p []byte, at int64) {
+	got := 0
+	if s.failed == nil {
+		var err error
+		if got, err = s.src.ReadAt(p, at); got < len(p) {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			s.failed = &SourceError{Offset: at + int64(got), Err: err}
+		}
+	}
+	clear(p[got:])
 }
 
 // appendSums appends the sums of the blocks in data.

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"testing/iotest"
 
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/delta"
@@ -74,7 +73,7 @@ func TestSignedBasesAreFound(t *testing.T) {
 			h, _ := delta.Choice{Protocol: 29, Digest: 16, Block: block}.Head(int64(size))
 			var out bytes.Buffer
 			var s delta.Signer
-			if err := s.Sign(&out, iotest.HalfReader(bytes.NewReader(basis)), h, checksum.MD5.Blocks(seed, true)); err != nil {
+			if err := s.Sign(&out, bytes.NewReader(basis), h, checksum.MD5.Blocks(seed, true)); err != nil {
 				t.Fatal(err)
 			}
 			if want := encode(basis, h, checksum.MD5.Blocks(seed, true)); !bytes.Equal(out.Bytes(), want) {
@@ -90,13 +89,13 @@ func TestBasisThatEndsEarlyIsSignedWithZeros(t *testing.T) {
 	strong := checksum.MD5.Blocks(seed, true)
 	tests := []struct {
 		name string
-		src  io.Reader
+		src  io.ReaderAt
 		at   int
 		err  error
 	}{
 		{"shorter", bytes.NewReader(basis[:300000]), 300000, io.ErrUnexpectedEOF},
 		{"empty", bytes.NewReader(nil), 0, io.ErrUnexpectedEOF},
-		{"unreadable", io.MultiReader(bytes.NewReader(basis[:800000]), iotest.ErrReader(io.ErrNoProgress)), 800000, io.ErrNoProgress},
+		{"unreadable", failing{basis, 800000}, 800000, io.ErrNoProgress},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -113,6 +112,46 @@ func TestBasisThatEndsEarlyIsSignedWithZeros(t *testing.T) {
 				t.Error("sums differ")
 			}
 		})
+	}
+}
+
+// failing cannot be read from an offset on.
+type failing struct {
+	data []byte
+	from int64
+}
+
+func (f failing) ReadAt(p []byte, at int64) (int, error) {
+	if n := copy(p, f.data[min(at, f.from):f.from]); n < len(p) {
+		return n, io.ErrNoProgress
+	}
+	return len(p), nil
+}
+
+// Two goroutines sign a large basis: their sums must come in order, with the
+// first failure of both.
+func TestLargeBasesAreSignedInOrder(t *testing.T) {
+	basis := noise(rand.New(rand.NewPCG(8, 7)), 37<<20+5)
+	for _, block := range []int32{0, 700, 131072} {
+		h, _ := delta.Choice{Protocol: 31, Digest: 16, Block: block}.Head(int64(len(basis)))
+		strong := checksum.XXH64.Blocks(seed, true)
+		var out bytes.Buffer
+		var s delta.Signer
+		if err := s.Sign(&out, bytes.NewReader(basis), h, strong); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(out.Bytes(), encode(basis, h, strong)) {
+			t.Errorf("sums in blocks of %d differ", h.BlockLen)
+		}
+		var source *delta.SourceError
+		const from = 21 << 20
+		err := s.Sign(io.Discard, failing{basis, from}, h, strong)
+		if !errors.As(err, &source) || source.Offset != from {
+			t.Errorf("blocks of %d: error %v, want one at %d", h.BlockLen, err, from)
+		}
+		if err := s.Sign(broken{}, bytes.NewReader(basis), h, strong); err != io.ErrClosedPipe {
+			t.Errorf("blocks of %d: error %v from a connection that has ended", h.BlockLen, err)
+		}
 	}
 }
 

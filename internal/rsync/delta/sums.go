@@ -25,6 +25,9 @@ type Sums struct {
 	raw  []byte // scratch for reading
 }
 
+// Rolling is the rolling sum of block n.
+func (s *Sums) Rolling(n int) uint32 { return s.sum1[n] }
+
 // readChunk is how many bytes of sums are asked for at once: the memory taken
 // never runs ahead of what has arrived by more than twice that plus the growth
 // of a slice.

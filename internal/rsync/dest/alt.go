@@ -94,7 +94,7 @@ func (o *opener) openAlts() {
 		dir := o.dirOf(name, apply.Options{KeepModes: true})
 		d.alts = append(d.alts, &alternate{name: name, root: dir.root})
 		full := dir.full
-		if m := d.p.Module; m != nil && m.Dir != "/" {
+		if m := d.p.Module; m != nil && !m.rooted() {
 			full = d.shown(o.capped(name))
 		}
 		switch {

@@ -192,6 +192,7 @@ func (s *setter) owner() bool {
 	if s.want.GID != s.have.GID {
 		gid = int(s.want.GID)
 	}
+	s.tellOwners()
 	what := "chown "
 	if uid < 0 {
 		what = "chgrp "

@@ -52,6 +52,14 @@ const (
 	toPlace                // as toReplace, for a delayed update: failing concerns that one alone
 )
 
+// way is how it is done, as messages have it.
+func (a aside) way() string {
+	if a == toDelete {
+		return "RENAME"
+	}
+	return "HLINK"
+}
+
 // BackupCopy makes the backup of regular file p, which is about to be updated in
 // place: a copy (rsync-transfer 4.10). Everything else that replaces or removes
 // something makes the backup itself. done is false without --backup. Trouble was
@@ -70,10 +78,7 @@ func (d *Dest) backup(p tree.Path, have tree.Meta, how aside) (done bool, err er
 	case how == toDelete && d.opt.BackupDir == "" && strings.HasSuffix(string(p), d.suffix):
 		return false, nil
 	}
-	name := string(p) + d.suffix
-	if d.opt.BackupDir != "" {
-		name = join(d.opt.BackupDir, name)
-	}
+	name := d.backupName(p)
 	if !d.idle() {
 		err := d.backUp(p, have, how)
 		if missing(err) && d.gone(p) {
@@ -87,6 +92,15 @@ func (d *Dest) backup(p tree.Path, have tree.Meta, how aside) (done bool, err er
 		d.say(wire.CodeInfo, "backed up %s to %s", string(p), name)
 	}
 	return true, nil
+}
+
+// backupName is where the backup of p goes, in messages.
+func (d *Dest) backupName(p tree.Path) string {
+	name := string(p) + d.suffix
+	if d.opt.BackupDir != "" {
+		name = join(d.opt.BackupDir, name)
+	}
+	return name
 }
 
 // inTheWay is what stands where a backup goes and can't be removed, or is
@@ -246,7 +260,7 @@ func (d *Dest) backUp(p tree.Path, have tree.Meta, how aside) error {
 	}
 	do := func(from, at apply.Place) error {
 		if how == toUpdate && have.Kind == tree.File {
-			return d.copyAside(from, at, have, how)
+			return d.copyAside(p, from, at, have, how)
 		}
 		err := putAside(from.Object(), at.Object(), how)
 		if err == syscall.EISDIR || err == syscall.ENOTEMPTY || err == syscall.EEXIST {
@@ -257,7 +271,10 @@ func (d *Dest) backUp(p tree.Path, have tree.Meta, how aside) error {
 		}
 		switch err {
 		case syscall.EXDEV, syscall.EPERM, syscall.EMLINK, syscall.EOPNOTSUPP, syscall.ENOSYS:
-			return d.copyAside(from, at, have, how)
+			return d.copyAside(p, from, at, have, how)
+		}
+		if err == nil {
+			d.backedUp(p, how.way())
 		}
 		return err
 	}
@@ -310,18 +327,22 @@ func (d *Dest) clearBackup(root *apply.Root, p tree.Path) error {
 	return nil
 }
 
-// copyAside makes a backup where a link or a rename is not possible.
-func (d *Dest) copyAside(from, to apply.Place, have tree.Meta, how aside) error {
+// copyAside makes a backup of p where a link or a rename is not possible.
+func (d *Dest) copyAside(p tree.Path, from, to apply.Place, have tree.Meta, how aside) error {
+	way := "COPY"
 	switch {
 	case have.Kind == tree.File:
 		if err := d.copyFile(from, to); err != nil {
 			return err
 		}
 	case how != toDelete && from.Object().RenameTo(to.Object()) == nil:
+		d.backedUp(p, toDelete.way())
 		return nil
 	default:
 		var err error
+		way = "DEVICE"
 		if have.Kind == tree.Symlink {
+			way = "SYMLINK"
 			target, readErr := from.Object().Readlink()
 			if readErr != nil {
 				return readErr
@@ -335,6 +356,7 @@ func (d *Dest) copyAside(from, to apply.Place, have tree.Meta, how aside) error 
 		}
 		d.likeOriginal(from.Object(), to.Object(), true)
 	}
+	d.backedUp(p, way)
 	if how == toDelete {
 		return from.Object().Unlink()
 	}

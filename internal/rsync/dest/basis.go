@@ -60,6 +60,24 @@ func (d *Dest) Basis(f *flist.File, how Writing) (*os.File, error) {
 	return root.Reader().Open(p)
 }
 
+// BasisName is what Basis opens, from the destination directory.
+func (d *Dest) BasisName(f *flist.File, how Writing) string {
+	b, p := d.meant(f, how), d.Path(f)
+	if b >= wire.BasisFuzzy {
+		p = p.Parent().Join(harmless(how.Xname))
+	}
+	alt, _, inAlt := isAlt(b)
+	switch {
+	case inAlt && alt < len(d.alts):
+		return join(d.alts[alt].name, string(p))
+	case b == wire.BasisPartial:
+		return d.partialName(f)
+	case b == wire.BasisBackup:
+		return d.backupName(p)
+	}
+	return string(p)
+}
+
 // itemsFrom is the protocol from which requests tell their basis.
 const itemsFrom = 29
 

@@ -48,6 +48,10 @@ type Module struct {
 	Hidden func(p tree.Path, isDir bool) bool
 }
 
+// rooted reports whether the module is the root of this process, which nothing
+// leaves.
+func (m *Module) rooted() bool { return m.Dir == "/" }
+
 // Dest is the destination of one transfer, as one of the roles sees it.
 type Dest struct {
 	*place

@@ -103,7 +103,7 @@ func (d *Dest) FullName(p tree.Path) string {
 // quoted is an absolute name as FullName gives it.
 func (d *Dest) quoted(name string) string {
 	if m := d.p.Module; m != nil {
-		if m.Dir != "/" && d.dir == "/" { // in a chroot they begin at its root
+		if !m.rooted() && d.dir == "/" { // in a chroot they begin at its root
 			name = strings.TrimPrefix(name, "/")
 		}
 		return `"` + name + `" (in ` + m.Name + ")"

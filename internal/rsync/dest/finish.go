@@ -9,6 +9,7 @@ import (
 	"lockstep/internal/fs/apply"
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -78,6 +79,7 @@ func (o *Output) place(v Verdict) (Outcome, error) {
 	o.dress(o.staged.Object(), o.temp(), v)
 	defer o.release()
 	if toPartial {
+		o.renames(d.partialName(o.f))
 		if err := o.toPartial(); err != nil {
 			o.staged.Discard()
 			return Discarded, d.told(err, "rename %s -> \"%s\"", o.temp().full(), string(o.path))
@@ -94,6 +96,7 @@ func (o *Output) place(v Verdict) (Outcome, error) {
 			return Discarded, err
 		}
 	}
+	o.renames(string(o.path))
 	if err := o.publish(); err != nil {
 		o.staged.Discard()
 		if err == errOccupied {
@@ -169,6 +172,7 @@ func (o *Output) toPartial() error {
 // inPlaceDone sets the attributes of a file that was written in place.
 func (o *Output) inPlaceDone(v Verdict) (Outcome, error) {
 	defer o.release()
+	o.d.debug(option.DebugRecv, 1, "finishing %s", o.path)
 	o.dress(apply.Opened(o.file), subject{d: o.d, at: o.path}, v)
 	if v == Bad {
 		return Retained, nil
@@ -195,6 +199,7 @@ func (o *Output) partialDone(v Verdict) (Outcome, error) {
 	if _, err := d.backup(o.path, o.have.real, toReplace); err != nil {
 		return InPartialDir, err
 	}
+	d.renaming(d.partialName(o.f), string(o.path))
 	err := d.move(o.inRoot, o.at, o.path)
 	if errors.Is(err, syscall.EXDEV) {
 		err = o.copyHere()

@@ -133,7 +133,7 @@ func (d *Dest) throughLink(p tree.Path, have *Found) {
 // forget drops the handles of directory p, or of the one that symlink p leads
 // to: it goes away. Where symlinks are gone through, others may have led there.
 func (d *Dest) forget(p tree.Path) {
-	if links(d.opt) != walk.NoLinks {
+	if d.links() != walk.NoLinks {
 		p = tree.Root
 	}
 	d.root.Forget(p)

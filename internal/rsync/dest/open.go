@@ -68,13 +68,7 @@ func Open(p Params, arg string, list List) (*Dest, error) {
 func (o *opener) start() error {
 	p := o.d.p
 	if p.Module != nil {
-		var err error
-		o.module, err = walk.OpenRoot(p.Module.Dir)
-		if err == nil {
-			o.module, err = within(o.module)
-		}
-		o.dir = "/"
-		return err
+		return o.startIn(p.Module)
 	}
 	o.op = walk.Operator{Insecure: p.Opt.InsecureLinks}
 	o.dir = p.Dir
@@ -88,6 +82,20 @@ func (o *opener) start() error {
 	return err
 }
 
+// startIn opens a module.
+func (o *opener) startIn(m *Module) error {
+	top, err := walk.OpenRoot(m.Dir)
+	o.dir = "/"
+	switch {
+	case err != nil:
+	case m.rooted():
+		o.base, o.op = top, walk.Operator{Insecure: true} // for the destination
+	default:
+		o.module, err = within(top)
+	}
+	return err
+}
+
 // within exchanges a Root for one that goes through the symlinks inside.
 func within(r *walk.Root) (*walk.Root, error) {
 	defer r.Close()
@@ -97,14 +105,19 @@ func within(r *walk.Root) (*walk.Root, error) {
 // fatal is an error that ends the run. The name of what failed is the argument
 // as it was given.
 func (o *opener) fatal(code int, call, name string, err error) error {
+	o.d.refusal(err)
+	return &Error{Code: code, Text: message(opening, fmt.Sprintf("%s %s failed", call, o.argument(name)), err), Err: err}
+}
+
+// argument is the destination's name in messages.
+func (o *opener) argument(name string) string {
 	switch m := o.d.p.Module; {
 	case m == nil:
 		name = o.full(name)
-	case m.Dir == "/" && !strings.HasPrefix(name, "/"):
+	case m.rooted() && !strings.HasPrefix(name, "/"):
 		name = "/" + name
 	}
-	o.d.refusal(err)
-	return &Error{Code: code, Text: message(opening, fmt.Sprintf("%s %s failed", call, o.d.quoted(name)), err), Err: err}
+	return o.d.quoted(name)
 }
 
 // examine applies the rules of 4.0. A look at what is there goes through any
@@ -136,18 +149,21 @@ func (o *opener) examine() error {
 func (o *opener) noStat(err error) error {
 	return &Error{
 		Code: exitSelect,
-		Text: message(opening, "ERROR: cannot stat destination "+o.d.quoted(o.full(o.arg)), err),
+		Text: message(opening, "ERROR: cannot stat destination "+o.argument(o.arg), err),
 		Err:  err,
 	}
 }
 
 // links says which symlinks in the tree are gone through.
-func links(opt *option.Set) walk.Symlinks {
+func (p *place) links() walk.Symlinks {
+	opt, m := p.opt, p.p.Module
 	switch {
 	case !opt.KeepDirlinks && (!opt.Relative || opt.ImpliedDirs):
 		return walk.NoLinks
 	case opt.InsecureLinks:
 		return walk.LinksAnywhere
+	case m != nil && m.rooted():
+		return walk.LinksTrusted
 	}
 	return walk.LinksInside
 }
@@ -159,7 +175,7 @@ func treeOptions() apply.Options {
 
 // enter makes name the destination directory.
 func (o *opener) enter(name string) error {
-	reader, err := o.open(name, links(o.d.opt))
+	reader, err := o.open(name, o.d.links())
 	if err != nil {
 		return err
 	}
@@ -176,6 +192,7 @@ func (o *opener) enter(name string) error {
 		return err
 	}
 	o.d.dir = path.Clean(o.full(name))
+	o.d.tellEntered(name)
 	return nil
 }
 
@@ -267,7 +284,7 @@ func (o *opener) mkpath() error {
 // which rsync does it, since what is wrong with one may end the run.
 func (o *opener) options() error {
 	d := o.d
-	o.op.Confine = d.opt.ConfineRoot
+	o.op.Insecure, o.op.Confine = d.opt.InsecureLinks, d.opt.ConfineRoot
 	o.dir = d.dir
 	if d.root != nil {
 		o.base = d.root.Reader()

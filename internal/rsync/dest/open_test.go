@@ -33,6 +33,9 @@ func TestModules(t *testing.T) {
 		{"a symlink inside", "inside", nil, "m/sub/f"},
 		{"a symlink out of it", "out", nil, `rsync: [Receiver] change_dir#1 "out" (in mod) failed: Too many levels of symbolic links (40)`},
 		{"an absolute symlink", "abs", nil, `rsync: [Receiver] change_dir#1 "abs" (in mod) failed: Too many levels of symbolic links (40)`},
+		{"a file outside", "file/", nil, `rsync: [Receiver] ERROR: cannot stat destination "file/" (in mod): Not a directory (20)`},
+		{"nothing outside", "gone/", nil, `rsync: [Receiver] mkdir "gone" (in mod) failed: File exists (17)`},
+		{"a loop", "loop", nil, `rsync: [Receiver] ERROR: cannot stat destination "loop" (in mod): Too many levels of symbolic links (40)`},
 		{"a missing parent", "no/no/", nil, `rsync: [Receiver] mkdir "no/no" (in mod) failed: No such file or directory (2)`},
 		{"a temporary directory", "", func(o *option.Set) { o.TempDir = "/../../sub" }, "m/f"},
 		{"a backup directory", "", func(o *option.Set) { o.Backup, o.BackupDir, o.Suffix = true, "../../../b", "" }, "m/f"},
@@ -47,6 +50,9 @@ func TestModules(t *testing.T) {
 			must(t, os.Symlink("sub", filepath.Join(m, "inside")))
 			must(t, os.Symlink("../outside", filepath.Join(m, "out")))
 			must(t, os.Symlink(filepath.Join(m, "sub"), filepath.Join(m, "abs")))
+			must(t, os.Symlink(filepath.Join(m, "f"), filepath.Join(m, "file")))
+			must(t, os.Symlink("../gone", filepath.Join(m, "gone")))
+			must(t, os.Symlink("loop", filepath.Join(m, "loop")))
 			opt := options()
 			if c.set != nil {
 				c.set(opt)
@@ -78,6 +84,47 @@ func TestModules(t *testing.T) {
 				t.Errorf("it is called %s, not %s", d.FullName("f"), want)
 			}
 		})
+	}
+}
+
+// A process that changed its root to the module has symlinks that lead there.
+func TestModulesThatAreTheRootOfTheProcess(t *testing.T) {
+	top := t.TempDir()
+	for _, dir := range []string{"sub", "d", "k"} {
+		must(t, os.Mkdir(filepath.Join(top, dir), 0o755))
+	}
+	for link, target := range map[string]string{"abs": "sub", "old": "sub/old", "d/k": "k"} {
+		must(t, os.Symlink(filepath.Join(top, target), filepath.Join(top, link)))
+	}
+	opt := options()
+	opt.KeepDirlinks, opt.Backup, opt.BackupDir, opt.Suffix = true, true, top+"/abs", ""
+	k := new(talk)
+	open := func(arg string, list dest.List) *dest.Dest {
+		d, err := dest.Open(dest.Params{Opt: opt, Protocol: 32, Talk: k, Module: &dest.Module{Name: "mod", Dir: "/"}}, top+arg, list)
+		must(t, err)
+		t.Cleanup(func() { _ = d.Close() })
+		return d
+	}
+	store := func(d *dest.Dest, name string, content string) {
+		f := &flist.File{Path: tree.Path(name), Meta: flist.Meta{Kind: tree.File, Perm: 0o644, Size: int64(len(content))}}
+		_, err := d.As("receiver").Store(f, []byte(content), false, false)
+		must(t, err)
+	}
+	store(open("/abs", dest.List{Entries: 2}), "a", "1")
+	for _, content := range []string{"2", "3"} {
+		store(open("/d", dest.List{Entries: 2}), "k/f", content)
+	}
+	store(open("/old", dest.List{Entries: 1, First: &flist.File{Path: "x", Meta: flist.Meta{Kind: tree.File}}}), "x", "4")
+	for name, want := range map[string]string{"sub/a": "1", "k/f": "3", "sub/k/f": "2", "old": "4"} {
+		if content, err := os.ReadFile(filepath.Join(top, name)); err != nil || string(content) != want {
+			t.Errorf("%s has %q, %v; want %q", name, content, err, want)
+		}
+	}
+	if os.Getuid() == 0 {
+		must(t, os.Lchown(filepath.Join(top, "d/k"), 65534, 65534))
+		if _, err := open("/d", dest.List{Entries: 2}).StatPath("k/f"); !errors.As(err, new(walk.UntrustedLink)) {
+			t.Errorf("another user's symlink: %v", err)
+		}
 	}
 }
 

@@ -15,12 +15,13 @@ import (
 
 // names opens directories that the operator names. For a daemon's clients they
 // are names within the module: absolute ones start at its top, ".." stops
-// there, and symlinks are followed as far as they stay inside.
+// there, and symlinks are followed as far as they stay inside. To a process that
+// changed its root to the module they are names like those of an operator.
 type names struct {
 	op     walk.Operator
 	base   *walk.Root // where relative names start; nil is the working directory
 	dir    string     // the same, absolute; in a module from its top
-	module *walk.Root // nil outside of modules
+	module *walk.Root // nil outside of modules, and with a root of its own
 }
 
 // open opens a directory as a Root that goes through symlinks as links says.
@@ -60,7 +61,7 @@ func (n *names) full(name string) string {
 
 // shown is the name of an option's directory as messages have it.
 func (d *Dest) shown(name string) string {
-	if m := d.p.Module; m != nil && m.Dir != "/" && strings.HasPrefix(name, "/") {
+	if m := d.p.Module; m != nil && !m.rooted() && strings.HasPrefix(name, "/") {
 		return m.Dir + name
 	}
 	return name
@@ -81,8 +82,8 @@ func (n names) lenient() *names {
 }
 
 // look says what a name leads to, whoever made the symlinks on the way: an error
-// if to nothing. What leads out of a module counts as a directory, which cannot
-// be entered.
+// if to nothing. It goes out of a module where they do; to open what is there
+// does not.
 func (n *names) look(name string) (isDir bool, err error) {
 	n = n.lenient()
 	r, err := n.open(name, walk.NoLinks)
@@ -91,10 +92,26 @@ func (n *names) look(name string) (isDir bool, err error) {
 		return true, r.Close()
 	case no == syscall.ENOTDIR:
 		return false, n.exists(name)
-	case no == syscall.ELOOP && !n.loops(name):
-		return true, nil
+	case no == syscall.ELOOP && n.module != nil:
+		return n.outside(name)
 	}
 	return false, err
+}
+
+// outside is look for a name of the module that leads out of it.
+func (n *names) outside(name string) (isDir bool, err error) {
+	top, err := n.module.File()
+	if err != nil {
+		return false, err
+	}
+	defer top.Close()
+	at := string(n.inModule(name))
+	if strings.HasSuffix(name, "/") {
+		at += "/"
+	}
+	var st unix.Stat_t
+	err = unix.Fstatat(int(top.Fd()), at, &st, 0)
+	return st.Mode&unix.S_IFMT == unix.S_IFDIR, err
 }
 
 // maxLinks bounds how many symlinks one name leads through.
@@ -126,11 +143,6 @@ func (n *names) exists(name string) error {
 		}
 	}
 	return syscall.ELOOP
-}
-
-// loops reports whether symlinks lead from a name nowhere but to each other.
-func (n *names) loops(name string) bool {
-	return errnoOf(n.exists(strings.TrimRight(name, "/"))) == syscall.ELOOP
 }
 
 // splitName is the directory and the last component of a name.

@@ -237,7 +237,10 @@ func (o *Output) Write(p []byte) (int, error) {
 
 func (o *Output) write(p []byte) (n int, err error) {
 	n = len(p)
-	if o.pending == 0 && len(p) >= outputBuffer {
+	if len(p) >= outputBuffer && (o.pending == 0 || !o.holes) {
+		if err := o.flush(); err != nil {
+			return 0, err
+		}
 		o.pos += int64(n)
 		return n, o.put(p, o.pos-int64(n))
 	}

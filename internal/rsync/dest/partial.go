@@ -56,6 +56,15 @@ func (d *Dest) partialPlace(f *flist.File) (root *apply.Root, p tree.Path) {
 	return d.root, dir.Join(p.Base())
 }
 
+// partialName is where the partial file of f is, from the destination directory.
+func (d *Dest) partialName(f *flist.File) string {
+	p := d.Path(f)
+	if strings.HasPrefix(d.holding, "/") {
+		return join(d.holding, p.Base())
+	}
+	return path.Join(string(p.Parent()), d.holding, p.Base())
+}
+
 // makePartial makes the directory for the partial file of f.
 func (d *Dest) makePartial(f *flist.File) (*apply.Root, tree.Path, error) {
 	if strings.HasPrefix(d.holding, "/") {
@@ -172,6 +181,7 @@ func (d *Dest) PlaceDelayed(done func(f *flist.File, err error)) {
 	sortByIndex(files)
 	for _, f := range files {
 		p := d.Path(f)
+		d.renaming(d.partialName(f), string(p))
 		root, from := d.partialPlace(f)
 		have, err := d.look(p, false)
 		if err == nil {

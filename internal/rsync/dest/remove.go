@@ -173,8 +173,9 @@ func (d *Dest) remover(how Removal) *remover {
 func (r *remover) prepare() {
 	o := r.d.opt
 	backup := o.Backup && !r.final
-	r.alone = o.MaxDelete >= 0 || backup || r.d.idle() || o.Debug[option.DebugFilter] > 0
-	r.bare = !backup && !r.d.me.fake && !r.d.p.Modes && !strings.Contains(o.OutFormat+o.LogFormat, "B")
+	tells := o.Debugs(option.DebugFilter, 1) || o.Debugs(option.DebugDel, debugDeletes) || o.Debugs(option.DebugFlist, option.DebugListed)
+	r.alone = o.MaxDelete >= 0 || backup || r.d.idle() || tells
+	r.bare = !tells && !backup && !r.d.me.fake && !r.d.p.Modes && !strings.Contains(o.OutFormat+o.LogFormat, "B")
 }
 
 // level is a directory that is being emptied, or, without one above it, the
@@ -266,7 +267,11 @@ func (r *remover) empty(up *level, p tree.Path, m tree.Meta) {
 		_ = r.root.At(p, func(at apply.Place) error { return at.Object().Chmod(m.Perm | ownerWrite) })
 	}
 	here := &level{up: up, path: p, meta: m}
+	if up.up == nil {
+		r.tellItem(p, m, false)
+	}
 	entries := r.list(here)
+	r.tellContents(p, m, entries, up.up != nil)
 	first, end := 0, 0 // of those that wait to be pushed; others are dropped
 	push := func() {
 		if first < end {
@@ -335,6 +340,10 @@ func (r *remover) list(here *level) []tree.Entry {
 
 // leave removes a directory of which nothing more is to be done.
 func (r *remover) leave(l *level) {
+	r.d.debug(option.DebugFilter, option.DebugMerged, "[%s] popping local filters", r.d.role)
+	if l.up.up != nil && !l.stays {
+		r.tellItem(l.path, l.meta, true)
+	}
 	if l.stays {
 		r.notEmpty(l.path)
 		if l.up.up == nil {

@@ -113,7 +113,9 @@ func (r *remover) do(t *task) {
 		r.leave(t.in)
 	case r.alone:
 		for _, e := range t.files {
-			r.outcome(t.in, r.one(t.in.path.Join(e.Name), e.Meta))
+			p := t.in.path.Join(e.Name)
+			r.tellItem(p, e.Meta, t.in.up != nil)
+			r.outcome(t.in, r.one(p, e.Meta))
 		}
 	default:
 		r.await(t)

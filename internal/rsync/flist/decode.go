@@ -102,7 +102,11 @@ func (d *Decoder) Sub(dir int32) (*Received, error) {
 	}
 	f := d.dirs[dir]
 	d.dirs[dir] = nil
-	return d.read(f)
+	r, err := d.read(f)
+	if err == nil {
+		r.DirNumber = dir
+	}
+	return r, err
 }
 
 // EndOfLists takes note of NDX_FLIST_EOF: no list may follow.
@@ -134,7 +138,7 @@ func (d *Decoder) read(dir *File) (*Received, error) {
 	}
 	d.lists++
 	if d.recv.Arrived != nil {
-		d.recv.Arrived(len(d.list.files))
+		d.recv.Arrived(d.list.files)
 	}
 	return d.finish()
 }

@@ -55,6 +55,27 @@ type idCache struct {
 	any   bool
 }
 
+// IDKind is what an id is of, as messages have it.
+type IDKind string
+
+// The kinds.
+const (
+	UserID  IDKind = "uid"
+	GroupID IDKind = "gid"
+)
+
+// mapper is what maps ids of a kind, and tells so.
+func (d *Decoder) mapper(kind IDKind, ask func(uint32, string) uint32) func(uint32, string) uint32 {
+	if d.recv.Mapped == nil || d.opts.NumericIDs {
+		return ask
+	}
+	return func(id uint32, name string) uint32 {
+		here := ask(id, name)
+		d.recv.Mapped(kind, id, name, here)
+		return here
+	}
+}
+
 // local is the id here of a sender's id.
 func (c *idCache) local(id uint32, names map[uint32]string, ask func(uint32, string) uint32) uint32 {
 	if c.any && c.last == id {
@@ -99,12 +120,13 @@ func (d *Decoder) idList(t *idNames) {
 // them.
 func (d *Decoder) mapIDs(files []*File) {
 	d.nameRoot()
+	user, group := d.mapper(UserID, d.recv.IDs.User), d.mapper(GroupID, d.recv.IDs.Group)
 	for _, f := range files {
 		if d.opts.Owner {
-			f.Meta.UID = d.users.owners.local(f.Meta.UID, d.users.names, d.recv.IDs.User)
+			f.Meta.UID = d.users.owners.local(f.Meta.UID, d.users.names, user)
 		}
 		if d.opts.Group {
-			f.Meta.GID = d.groups.owners.local(f.Meta.GID, d.groups.names, d.recv.IDs.Group)
+			f.Meta.GID = d.groups.owners.local(f.Meta.GID, d.groups.names, group)
 		}
 	}
 	if d.opts.ACLs {

@@ -66,13 +66,18 @@ type Receive struct {
 	// print.
 	Warn func(code wire.Code, text string)
 
-	// Arrived hears how many entries a list has, once all of them are there and
-	// before any is dropped; nil ignores it.
-	Arrived func(entries int)
+	// Arrived hears of the entries of a list in the order in which they came, once
+	// all of them are there and before any is dropped; nil ignores it. The slice is
+	// valid during the call only.
+	Arrived func(entries []*File)
 
 	// Duplicate hears of each entry that is dropped for another one of its
 	// name, with its index; nil ignores it.
 	Duplicate func(path tree.Path, index int32)
+
+	// Mapped hears of each id of the sender once, with its name there, "" if that
+	// is not known, and of what it is here; nil ignores it.
+	Mapped func(kind IDKind, id uint32, name string, here uint32)
 
 	// MaxAlloc is --max-alloc in bytes, 0 is 1 GiB.
 	MaxAlloc int64
@@ -88,6 +93,9 @@ type Received struct {
 	// that is listed, otherwise nil, as it is without incremental recursion.
 	// Its own File.Index is the one it has as an entry of its parent's list.
 	Dir *File
+	// DirNumber is the number of Dir in the directory table of an incremental
+	// session.
+	DirNumber int32
 
 	// Files has every entry by index: Files[i].Index == Start+i. Those with
 	// Dup set only hold their place. Order has the same in the order in which

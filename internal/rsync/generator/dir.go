@@ -205,8 +205,12 @@ func (g *run) leave(l *list) {
 		return
 	}
 	if g.timing == delay {
+		if g.opt.Debugs(option.DebugTime, 2) {
+			g.left = append(g.left, l)
+		}
 		return
 	}
+	g.tellTouch(l.Dir, l.DirNumber)
 	if marks := g.dirs[l.Dir]; marks&(spoiled|suspect) != 0 && marks&lost == 0 {
 		g.touchUp(l.Dir)
 	}
@@ -215,6 +219,7 @@ func (g *run) leave(l *list) {
 
 // touchAll puts right all directories that wait for it.
 func (g *run) touchAll() {
+	g.tellTouches()
 	for _, dir := range g.touched {
 		g.touchUp(dir)
 	}

@@ -72,6 +72,7 @@ func (g *run) lookAround(l *list, f *flist.File, dir tree.Path) {
 		g.kin.held(holder, add)
 	}
 	entries, _ := g.d.ReadDir(dir)
+	g.tellEntries(dir, entries)
 	z.places = append(z.places, g.candidates(entries, listed))
 	for alt := range g.d.Alts() {
 		if g.opt.Fuzzy < 2 || alt >= 0x100-int(wire.BasisFuzzyAlt) {

@@ -24,7 +24,10 @@ func (g *run) symlink(l *list, f *flist.File, have *dest.Found, statErr error, a
 
 // node makes f a device or a special file: step 11 of 4.1.
 func (g *run) node(l *list, f *flist.File, have *dest.Found, statErr error, a attempt) bool {
-	return g.make(l, f, have, statErr, a, g.d.Mknod)
+	return g.make(l, f, have, statErr, a, func(f *flist.File, have *dest.Found) error {
+		g.tellNode(f)
+		return g.d.Mknod(f, have)
+	})
 }
 
 // kindName is what a node is called where something must make way for it.

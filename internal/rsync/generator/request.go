@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
@@ -11,6 +12,7 @@ import (
 	"lockstep/internal/rsync/delta"
 	"lockstep/internal/rsync/dest"
 	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/wire"
 )
 
@@ -94,11 +96,16 @@ func (g *run) sums(f *flist.File, content *os.File, b basis, a attempt) {
 	if b.size >= slow {
 		g.flush()
 	}
+	if content != nil && g.opt.Debugs(option.DebugDeltasum, option.DebugBlocks) {
+		name := g.d.BasisName(f, dest.Writing{Basis: b.kind, Xname: b.name, Redo: a.redo})
+		g.text(wire.CodeInfo, fmt.Sprintf("gen mapped %s of size %d", name, b.size))
+	}
+	g.tellSums(f, h, b.size)
 	h.Write(g.w)
 	if appends || h.Count == 0 {
 		return
 	}
-	err := g.signer.Sign(g.w, content, h, g.blocks)
+	err := g.signer.Sign(g.sumWriter(h), content, h, g.blocks)
 	if failed := new(delta.SourceError); errors.As(err, &failed) {
 		g.d.Tell("read errors mapping "+g.d.FullName(g.d.Path(f)), failed.Err)
 	}

@@ -53,6 +53,7 @@ type run struct {
 	kin      *kin    // of the only list
 
 	dirs     map[*flist.File]dirMark
+	left     []*list       // those whose directories wait for the end to be told, for --debug=TIME
 	touched  []*flist.File // directories to be touched up at the end
 	links    map[*flist.LinkGroup]*linkSet
 	waiting  int // links that wait for the one that is transferred
@@ -126,7 +127,9 @@ func Run(ctx context.Context, w *wire.Writer, p Params, d *dest.Dest, lists *fli
 
 // do is main.
 func (g *run) do() error {
-	g.debug(option.DebugGenr, 1, "generator starting")
+	if g.opt.Debugs(option.DebugGenr, 1) {
+		g.text(wire.CodeInfo, fmt.Sprintf("generator starting pid=%d", os.Getpid()))
+	}
 	if err := g.gather(); err != nil {
 		return err
 	}
@@ -388,12 +391,6 @@ func (l *list) mark(f *flist.File) *mark { return &l.marks[f.Index-l.Start] }
 func (g *run) info(word option.Info) int { return int(g.opt.Info[word]) }
 
 func (g *run) text(code wire.Code, line string) { g.talk.Text(code, line) }
-
-func (g *run) debug(word option.Debug, level uint8, line string) {
-	if g.opt.Debug[word] >= level {
-		g.text(wire.CodeInfo, line)
-	}
-}
 
 // name is an entry in messages.
 func (g *run) name(f *flist.File) string { return printed(g.d.Path(f)) }

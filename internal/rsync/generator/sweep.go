@@ -35,6 +35,7 @@ func (g *run) sweepAll(l *list) {
 			continue
 		case f.Meta.Kind != tree.Dir || !f.Content:
 			g.p.Scope.Peek(g.d.Path(f))
+			g.d.TellFilters(g.d.Path(f))
 			continue
 		case g.dirs[f]&lost != 0:
 			continue
@@ -60,7 +61,7 @@ func (g *run) sweepDir(l *list, f *flist.File, have *dest.Found) {
 		g.sweepOne(l, f, have)
 	case g.dry && (g.d.Fresh() || f.Path.IsRoot()): // the destination is not there
 	case g.swept(f):
-		g.barred() // says so even though there is nothing to delete
+		g.tellSweep(f, g.barred()) // which says so even though there is nothing to delete
 	}
 }
 
@@ -73,7 +74,9 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	if !g.swept(f) || g.p.Refused != nil && g.p.Refused(g.d.Path(f), true) || g.opt.OneFileSystem > 0 && g.sweep.hasDev && have.Dev != g.sweep.dev {
 		return
 	}
-	if g.barred() {
+	barred := g.barred()
+	g.tellSweep(f, barred)
+	if barred {
 		return
 	}
 	dir := g.d.Path(f)
@@ -88,6 +91,7 @@ func (g *run) sweepOne(l *list, f *flist.File, have *dest.Found) {
 	}
 	g.list(l, f)
 	keep := g.p.Scope.ChildProtected(dir, false)
+	g.tellNames(dir, names, keep)
 	slices.SortFunc(names, func(a, b walk.Name) int {
 		return flist.CompareSiblings(g.p.Protocol, b.Name, b.IsDir(), a.Name, a.IsDir())
 	})

@@ -326,6 +326,6 @@ func (st *state) buffering() error {
 }
 
 func (st *state) timeouts() error {
-	st.Timeout, st.ConTimeout = max(st.Timeout, 0), max(st.ConTimeout, 0)
+	st.Timeout = max(st.Timeout, 0)
 	return nil
 }

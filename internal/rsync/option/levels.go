@@ -26,9 +26,9 @@ func (k wordKind) read(list string, into *levels, server bool) (help bool, err e
 		if item == "" {
 			continue
 		}
-		name := strings.TrimRight(item, "0123456789")
-		if name == "" {
-			name = item
+		name := item
+		if c := item[0]; c < '0' || c > '9' { // else it is no word with a level
+			name = strings.TrimRight(item, "0123456789")
 		}
 		level := uint8(1)
 		if digits := item[len(name):]; digits != "" {

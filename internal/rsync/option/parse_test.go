@@ -49,6 +49,8 @@ func TestErrorsAreInRsyncsWords(t *testing.T) {
 		"--protocol= a b":                        "--protocol must be at least 27 on the Client.",
 		"--protocol=26 a b":                      "--protocol must be at least 27 on the Client.",
 		"--info=2 a b":                           `Unknown --info item: "2"`,
+		"--info=0x1 a b":                         `Unknown --info item: "0x1"`,
+		"--info=x10 a b":                         `Unknown --info item: "x"`,
 		"--delete a":                             "rsync: --delete does not work without --recursive (-r) or --dirs (-d).",
 		"--delete-before --delete-after -r a":    "rsync: You may not combine multiple --delete-WHEN options.",
 		"--suffix=a/b a":                         "rsync: --suffix cannot contain slashes: a/b",

@@ -79,7 +79,7 @@ type Set struct {
 	Remote                                                      []string // -M
 	OldArgs                                                     int
 	SecludedArgs, TrustSender                                   bool
-	Timeout, ConTimeout                                         int   // seconds
+	Timeout, ConTimeout                                         int   // seconds; a ConTimeout below 0 is none
 	BwLimit                                                     int64 // bytes a second
 	StopAt                                                      time.Time
 	MaxAlloc                                                    int64

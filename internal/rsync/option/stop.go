@@ -1,6 +1,7 @@
 package option
 
 import (
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ const maxStopMinutes = 100 * 366 * 24 * 60
 // stopAfter reads --stop-after.
 func stopAfter(text string, now time.Time) (time.Time, error) {
 	minutes := leading(text)
-	if minutes <= 0 {
+	if minutes <= 0 || minutes > (math.MaxInt64-now.Unix())/60 {
 		return time.Time{}, usage("invalid --stop-after value: %s", text)
 	}
 	return now.Add(time.Duration(min(minutes, maxStopMinutes)) * time.Minute), nil

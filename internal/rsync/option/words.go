@@ -131,3 +131,15 @@ func (w word) at(verbose int) uint8 {
 	}
 	return level
 }
+
+// Levels of words of --debug at which more than one role tells something.
+const (
+	DebugListed  = 2 // of FLIST: entries and lists, as they are listed and as they arrive
+	DebugMerged  = 2 // of FILTER: where per-directory filters begin and end
+	DebugMatched = 2 // of DELTASUM: what becomes of a file
+	DebugBlocks  = 3 // of DELTASUM: what becomes of its blocks
+)
+
+// Debugs reports whether a word of --debug has a level, so that nobody puts a
+// line together that is not shown.
+func (s *Set) Debugs(word Debug, level uint8) bool { return s.Debug[word] >= level }

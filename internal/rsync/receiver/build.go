@@ -11,8 +11,13 @@ import (
 	"lockstep/internal/rsync/wire"
 )
 
-// blockBuffer is how many bytes of a basis are read at a time.
-const blockBuffer = 256 << 10
+const (
+	// blockBuffer is how many bytes of a basis are read at a time.
+	blockBuffer = 256 << 10
+	// largeBasis is the size in bytes from which it may take milliseconds until
+	// the system has freed a file.
+	largeBasis = 16 << 20
+)
 
 // do makes a file. An error ends the session; what else goes wrong has been told
 // and noted.
@@ -86,9 +91,15 @@ type build struct {
 	told  bool // that the basis cannot be read
 }
 
+// close closes the basis. Where that is the end of a large file that was
+// replaced nobody waits for it but the end of the run.
 func (b *build) close() {
-	if b.basis != nil {
+	switch {
+	case b.basis == nil:
+	case b.job.head.Size() < largeBasis:
 		b.basis.Close()
+	default:
+		b.workers.ended.Go(func() { b.basis.Close() })
 	}
 }
 
@@ -185,6 +196,20 @@ func (b *build) prefix() error {
 
 // apply writes a chunk.
 func (b *build) apply(c *chunk) error {
+	write := b.applyInTurn
+	if c.matched >= aheadFrom && b.basis != nil && !b.out.InPlace() {
+		write = b.applyAhead
+	}
+	if err := write(c); err != nil {
+		return err
+	}
+	b.workers.literal.Add(int64(c.n))
+	b.workers.matched.Add(c.matched)
+	return nil
+}
+
+// applyInTurn reads and writes by turns.
+func (b *build) applyInTurn(c *chunk) error {
 	at := 0
 	for _, s := range c.segments {
 		if s.blocks == 0 {
@@ -204,8 +229,6 @@ func (b *build) apply(c *chunk) error {
 			return b.writeError(err)
 		}
 	}
-	b.workers.literal.Add(int64(c.n))
-	b.workers.matched.Add(c.matched)
 	return nil
 }
 

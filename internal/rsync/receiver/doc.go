@@ -8,9 +8,11 @@
 // The goroutine that calls Run reads everything from the peer. It gathers what
 // belongs to a file in chunks of at most 256 KiB and hands them to a few workers,
 // which open, copy, hash, write and install; a file that fits in one chunk is one
-// step for a worker. The reading goroutine waits for the disk only when the
-// queues are full: their memory is bounded by about 20 MiB. At the end of each
-// phase it waits until all files are finished.
+// step for a worker. While a worker writes what is mostly blocks of a large basis,
+// a goroutine of its own reads and hashes what comes next (applyAhead), and what
+// it has replaced is closed by another. The reading goroutine waits for the disk
+// only when the queues are full: their memory is bounded by about 25 MiB. At the
+// end of each phase it waits until all files are finished.
 //
 //	receiving ──▶ redoing ──▶ delayed ──▶ farewell ──▶ finished
 //

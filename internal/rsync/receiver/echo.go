@@ -45,6 +45,7 @@ func (m *run) item(ndx int32) error {
 		return protocolError(ndx, err)
 	}
 	m.meter.echo(m, ndx)
+	m.meet(&e)
 	if m.hasXattrs(&e) {
 		if err := m.lists.Xattrs().Answer(m.r, e.file.Xattrs); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/compress"
 	"lockstep/internal/rsync/delta"
+	"lockstep/internal/rsync/option"
 )
 
 // Bounds of a chunk.
@@ -77,6 +78,7 @@ type gather struct {
 // read reads to the end of the file, its digest included.
 func (g *gather) read() error {
 	m := g.m
+	tells, at := m.params.Opt.Debugs(option.DebugDeltasum, option.DebugBlocks), g.job.skip
 	for {
 		if g.chunk.full() {
 			if err := g.hand(); err != nil {
@@ -106,6 +108,10 @@ func (g *gather) read() error {
 			c.addLiteral(len(t.Literal))
 		}
 		m.meter.add(size)
+		if tells {
+			g.narrate(t.First, t.Blocks, len(t.Literal), at)
+			at += size
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"lockstep/internal/rsync/checksum"
 	"lockstep/internal/rsync/compress"
+	"lockstep/internal/rsync/flist"
 	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
@@ -25,6 +26,10 @@ type Params struct {
 	// Batch is set with --read-batch: r is then the batch file, and Batch says
 	// which of its files are wanted.
 	Batch *Batch
+
+	// Listed hears of the list of directory number dir that was read, and of nil
+	// after the last, for --debug=FLIST; may be nil.
+	Listed func(dir int32, l *flist.Received)
 
 	// Interrupt makes a read of the peer's stream that waits fail. It is called
 	// when ctx ends and when a file fails in a way that ends the session; without

@@ -12,6 +12,7 @@ import (
 	"lockstep/internal/rsync/compress"
 	"lockstep/internal/rsync/dest"
 	"lockstep/internal/rsync/flist"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/output"
 	"lockstep/internal/rsync/wire"
 )
@@ -63,6 +64,7 @@ func Run(ctx context.Context, r *wire.Reader, p Params, d *dest.Dest, dec *flist
 		meter: newMeter(talk, &p), delivered: make(map[int32]struct{}),
 	}
 	m.workers = newWorkers(m, cancel)
+	m.debug(option.DebugRecv, 1, "recv_files(%d) starting", m.lists.Known())
 	m.begin()
 	err = m.do()
 	m.workers.close()
@@ -122,6 +124,9 @@ func (m *run) handle(ndx int32) error {
 		return m.delStats()
 	case ndx == wire.NDXFlistEOF && m.takesLists():
 		m.dec.EndOfLists()
+		if m.params.Listed != nil {
+			m.params.Listed(0, nil)
+		}
 		m.lists.End(nil)
 		m.result.ListSize += m.r.Count() - m.before
 		return nil
@@ -141,6 +146,9 @@ func (m *run) list(dir int32) error {
 	l, err := m.dec.Sub(dir)
 	if err != nil {
 		return err
+	}
+	if m.params.Listed != nil {
+		m.params.Listed(dir, l)
 	}
 	m.result.ListSize += m.r.Count() - m.before
 	m.count(l)
@@ -200,6 +208,9 @@ func (m *run) done() error {
 		}
 	case redoing:
 		m.workers.wait()
+		if m.params.Protocol >= itemFlagsMin {
+			m.debug(option.DebugRecv, 1, "recv_files phase=2")
+		}
 		m.noBatchedResends(0, math.MaxInt32)
 		m.placeDelayed()
 		if m.params.Protocol < itemFlagsMin {
@@ -225,6 +236,7 @@ func (m *run) listDone() error {
 	}
 	if last {
 		m.workers.wait()
+		m.debug(option.DebugRecv, 1, "recv_files phase=1")
 		m.change(redoing)
 	}
 	if err := m.noBatchedUpdates(); err != nil {
@@ -253,6 +265,7 @@ func (m *run) placeDelayed() {
 
 // lastDone is the sender's last DONE of its loop.
 func (m *run) lastDone() error {
+	m.debug(option.DebugRecv, 1, "recv_files finished")
 	if !m.params.Server || m.params.Batch != nil {
 		if err := m.statistics(); err != nil {
 			return err

@@ -121,6 +121,7 @@ func (m *run) receive(e *echo) error {
 	j.final = e.redo || m.state == redoing
 	j.skip = m.prefix(e, head)
 	m.meter.start(m, e.file, e.index, j.skip)
+	m.tellBasis(j)
 	g := &gather{m: m, job: j, chunk: newChunk(e.file.Meta.Size - j.skip)}
 	if m.tokens.Sees() && head.Count > 0 {
 		// The worker may be far behind: its own handle is for its own time.
@@ -137,16 +138,17 @@ func (m *run) receive(e *echo) error {
 		return tokenError(err)
 	}
 	m.meter.end()
-	if j.skip > 0 || m.tellsBackups() {
+	m.debug(option.DebugDeltasum, option.DebugMatched, "got file_sum")
+	if j.skip > 0 || m.tellsPlaces() {
 		m.workers.wait() // what is told, as a wrong digest after --append, comes before the next file
 	}
 	return nil
 }
 
-// tellsBackups reports whether each backup is told.
-func (m *run) tellsBackups() bool {
+// tellsPlaces reports whether something is told when a file is put in its place.
+func (m *run) tellsPlaces() bool {
 	opt := m.params.Opt
-	return opt.Backup && opt.Info[option.InfoBackup] > 0
+	return opt.Backup && opt.Info[option.InfoBackup] > 0 || opt.Debugs(option.DebugRecv, 1) || opt.Debugs(option.DebugOwn, 1)
 }
 
 // prefix is how many bytes of the file stand already when data are appended.

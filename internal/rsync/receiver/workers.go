@@ -130,7 +130,8 @@ type worker struct {
 	m       *run
 	hash    *checksum.Hash
 	sum     [checksum.MaxSize]byte
-	buf     []byte // of blocks
+	buf     []byte      // of blocks
+	free    chan []byte // of blocks that are read ahead; nil until there are any
 }
 
 // redos are the files whose digest was wrong once. What the generator asks for

@@ -30,8 +30,8 @@ func (m *run) handle(q *request) error {
 	if o == nil {
 		return fmt.Errorf("request for index %d, which is in no list: %w", q.ndx, ErrProtocol)
 	}
-	if m.params.Opt.Debug[option.DebugSend] > 0 {
-		m.voice.debug(option.DebugSend, 1, "send_files(%d, %s)", q.ndx, m.sourceName(q.ndx, o))
+	if m.params.Opt.Debugs(option.DebugSend, 1) {
+		m.voice.say(wire.CodeInfo, "send_files(%d, %s)", q.ndx, m.sourceName(q.ndx, o))
 	}
 	m.current = max(m.current, o.total)
 	m.progress.reached = o.total
@@ -53,12 +53,6 @@ func (m *run) deletions(q *request) error {
 		}
 	}
 	return m.w.Err()
-}
-
-// sourceName is an entry as debugging names it.
-func (m *run) sourceName(ndx int32, o *openList) string {
-	path, _ := o.what(ndx)
-	return joined(m.lists.src.origins[o.fact(ndx).origin].prefix, shown(path))
 }
 
 // isKeepAlive recognizes the keep-alive of protocol 29: the index after the
@@ -120,6 +114,9 @@ func (m *run) transfer(q *request, o *openList) error {
 		}
 	}
 	redo, dry := o.Sent(q.ndx), m.params.Opt.DryRun
+	if !dry {
+		m.tellHead(q)
+	}
 	switch {
 	case !dry && q.load.err != nil:
 		if o.facts != nil { // what is listed for a client counts before it is opened
@@ -145,11 +142,10 @@ func (m *run) transfer(q *request, o *openList) error {
 
 // send answers with the data of a file that is open.
 func (m *run) send(q *request, o *openList, values []xattrValue, redo bool) error {
-	var name string
-	if m.params.Opt.Debug[option.DebugSend] > 0 {
-		name = m.sourceName(q.ndx, o)
-		m.voice.debug(option.DebugSend, 1, "send_files mapped %s of size %d", name, q.load.size)
-		m.voice.debug(option.DebugSend, 1, "calling match_sums %s", name)
+	if m.params.Opt.Debugs(option.DebugDeltasum, option.DebugMatched) {
+		name := m.sourceName(q.ndx, o)
+		m.voice.say(wire.CodeInfo, "send_files mapped %s of size %d", name, q.load.size)
+		m.voice.say(wire.CodeInfo, "calling match_sums %s", name)
 	}
 	e := m.sends(q, o)
 	m.tally.n = m.headerSize(q)
@@ -157,7 +153,9 @@ func (m *run) send(q *request, o *openList, values []xattrValue, redo bool) erro
 	m.tally.n += m.writeXattrs(q, values)
 	digest, err := m.data(q, o, redo)
 	m.transferred(q, e, digest)
-	m.voice.debug(option.DebugSend, 1, "sender finished %s", name)
+	if m.params.Opt.Debugs(option.DebugSend, 1) {
+		m.voice.say(wire.CodeInfo, "sender finished %s", m.sourceName(q.ndx, o))
+	}
 	return err
 }
 
@@ -244,8 +242,8 @@ func (m *run) phase() error {
 		m.change(finished)
 		return nil
 	}
-	m.w.Ndx(m.params.Protocol, wire.NDXDone)
-	return m.w.Flush()
+	m.w.Ndx(m.params.Protocol, wire.NDXDone) // what waits is flushed before we wait
+	return m.w.Err()
 }
 
 // listDone retires the oldest list. When it was the last one, the normal pass
@@ -266,9 +264,6 @@ func (m *run) listDone() error {
 		m.current = max(m.current, m.lists.open[0].total)
 	}
 	m.w.Ndx(m.params.Protocol, wire.NDXDone)
-	if last {
-		return m.w.Flush()
-	}
 	return m.w.Err()
 }
 
@@ -294,8 +289,13 @@ func (m *run) lastPhase() error {
 		}
 	}
 	m.change(closing)
-	return m.w.Flush()
+	err := m.w.Flush()
+	m.count()
+	return err
 }
+
+// count notes how much was read and written. The goodbyes do not count.
+func (m *run) count() { m.result.Read, m.result.Written = m.reader.dec.r.Count(), m.w.Count() }
 
 // sumUp says how the search went.
 func (m *run) sumUp() {

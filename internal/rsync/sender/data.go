@@ -21,9 +21,11 @@ func (m *run) data(q *request, o *openList, redo bool) (digest []byte, err error
 	m.progress.begin(m, q, o)
 	before, hits, alarms := m.blocksSent, m.found.Hits, m.found.Alarms
 	digest, err = m.contents(q, redo)
-	m.voice.debug(option.DebugSend, 1, "sending file_sum")
-	m.voice.debug(option.DebugDeltasum, 2, "false_alarms=%d hash_hits=%d matches=%d",
-		m.found.Alarms-alarms, m.found.Hits-hits, m.blocksSent-before)
+	if m.params.Opt.Debugs(option.DebugDeltasum, option.DebugMatched) {
+		m.voice.say(wire.CodeInfo, "sending file_sum")
+		m.voice.say(wire.CodeInfo, "false_alarms=%d hash_hits=%d matches=%d",
+			m.found.Alarms-alarms, m.found.Hits-hits, m.blocksSent-before)
+	}
 	var source *delta.SourceError
 	switch {
 	case errors.As(err, &source):
@@ -99,7 +101,16 @@ func (m *run) contents(q *request, redo bool) (digest []byte, err error) {
 // searched searches a file for the peer's blocks, sends what is found and what
 // is not, and gives the digest of what was hashed so far with it.
 func (m *run) searched(src io.Reader, size int64, sums *delta.Sums, l *load) (digest []byte, err error) {
-	found, err := m.search.Search(src, size, sums, m.blocks, m.hash, tokens{m})
+	var sink delta.Sink = tokens{m}
+	tells := sums.Count > 0 && size > 0 && m.params.Opt.Debugs(option.DebugDeltasum, option.DebugMatched)
+	if tells {
+		m.tellSearch(sums, size)
+		sink = &narrator{tokens: tokens{m}, sum: sums.Rolling}
+	}
+	found, err := m.search.Search(src, size, sums, m.blocks, m.hash, sink)
+	if tells {
+		m.voice.say(wire.CodeInfo, "done hash search")
+	}
 	m.result.Literal += found.Literal
 	m.result.Matched += found.Matched
 	m.found.Hits += found.Hits

@@ -41,9 +41,11 @@ type frame struct {
 
 // push makes the subdirectories of a directory the next ones to be read.
 func (l *lister) push(path tree.Path, kids []kid) {
-	if len(kids) > 0 {
-		l.frames = append(l.frames, &frame{path: path, kids: kids})
+	if len(kids) == 0 {
+		l.left()
+		return
 	}
+	l.frames = append(l.frames, &frame{path: path, kids: kids})
 }
 
 // peek is the directory whose turn is next, being read; nil if none is left.
@@ -58,6 +60,7 @@ func (l *lister) peek() *scan {
 			return f.ahead[0]
 		}
 		l.frames = l.frames[:len(l.frames)-1]
+		l.left()
 	}
 	return nil
 }

@@ -99,7 +99,9 @@ func Run(ctx context.Context, r *wire.Reader, w *wire.Writer, params Params, job
 	cancel()
 	m.close()
 	m.endReading(&reading)
-	m.result.Read, m.result.Written = r.Count(), w.Count()
+	if m.state < closing {
+		m.count()
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
@@ -198,7 +200,7 @@ func (m *run) do() error {
 		m.change(finished)
 		return m.w.Flush()
 	}
-	m.voice.debug(option.DebugFlist, 2, "send_file_list done")
+	m.voice.debug(option.DebugFlist, option.DebugListed, "send_file_list done")
 	m.voice.debug(option.DebugSend, 1, "send_files starting")
 	m.change(transferring)
 	for m.state != finished {
@@ -345,7 +347,8 @@ func (m *run) idle() error {
 }
 
 // await waits for something that is being read from disk. Flushing comes
-// first: the wait may be long, and the peer can work on what it has.
+// first: the wait may be long, and the peer can work on what it has, unless that
+// is a part of its first list.
 func (m *run) await(ready <-chan struct{}) error {
 	m.report(false)
 	select {
@@ -353,8 +356,10 @@ func (m *run) await(ready <-chan struct{}) error {
 		return nil
 	default:
 	}
-	if err := m.w.Flush(); err != nil {
-		return err
+	if m.state != listing {
+		if err := m.w.Flush(); err != nil {
+			return err
+		}
 	}
 	select {
 	case <-ready:

@@ -212,6 +212,7 @@ func (s *source) list(p tree.Path, w where) dirListing {
 		l.leaveUnreadable(dir)
 	}
 	l.filter(s)
+	l.made(s)
 	if !s.careful {
 		s.disguise(dir, &l)
 	}

@@ -23,6 +23,7 @@ type arguments struct {
 	last    tree.Path // the parent of the argument before, as it was listed
 	implied int       // incremental: the number in kids of the directory that argument leads through, -1 without
 	trusted way       // of a name of --files-from before
+	inside  string    // the directory that rsync would be in now, "" for the one it was started in
 	dot     bool      // "." was listed because names began with "./"
 	ruled   ruled     // by what arguments are filtered
 	held    *walk.Dir // the directory that the last argument was found in
@@ -135,6 +136,9 @@ func (l *lister) argument(text string) error {
 		l.voice.say(wire.CodeInfo, "skipping directory %s", shown(f.path))
 		return nil
 	}
+	if l.src.params.Opt.Debugs(option.DebugFlist, option.DebugListed) {
+		l.voice.say(wire.CodeInfo, "[sender] make_file(%s,*,0)", shown(f.path))
+	}
 	f.where.device = f.entry.Meta.Dev
 	if l.through(&a, f.path, f.where) {
 		return nil
@@ -193,6 +197,7 @@ func (l *lister) place(a *argument) (where, error) {
 	}
 	last := len(s.origins) - 1
 	listed := a.name == tree.Root
+	l.tellEntered(dir)
 	if last >= 0 && s.origins[last].dir == dir && s.origins[last].prefix == prefix && s.origins[last].listed == listed {
 		return where{origin: s.origins[last], number: int32(last)}, nil
 	}

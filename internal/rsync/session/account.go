@@ -53,3 +53,12 @@ func (h *handshake) account(talk output.Talk) {
 		say("Client %s: %s (level %d)", way(&h.methods), name, h.compress.Level(h.level))
 	}
 }
+
+// versions tells what the versions have come to, for --debug=PROTO.
+func (h *handshake) versions() string {
+	who := "Client"
+	if h.server {
+		who = "Server"
+	}
+	return fmt.Sprintf("(%s) Protocol versions: remote=%d, negotiated=%d", who, cmp.Or(h.peer, h.protocol), h.protocol)
+}

@@ -130,9 +130,10 @@ func (r *errand) createFile(name string, mode uint32) (*os.File, error) {
 	return f, nil
 }
 
+// absolute is a name as messages show it: complete, and else as it was given.
 func absolute(name string) string {
-	if full, err := filepath.Abs(name); err == nil {
-		return full
+	if wd, err := os.Getwd(); err == nil && !filepath.IsAbs(name) {
+		return wd + "/" + name
 	}
 	return name
 }

@@ -70,6 +70,7 @@ type errand struct {
 	begun   time.Time
 	talk    *witness
 	role    string // in the line of the exit code
+	child   int    // the process of a remote shell, 0 without one
 	ops     *option.Operands
 	rules   *filter.Rules
 	op      operator
@@ -142,6 +143,7 @@ func (r *errand) refuseAs(role string, err error) error {
 	}
 	code := exitCode(transfer, err)
 	r.talk.Text(wire.CodeError, ExitLine(code, role))
+	r.exits(role, code, code)
 	return ended(code, ready, err)
 }
 
@@ -175,8 +177,11 @@ func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*out
 		err = bad
 	}
 	if err != nil {
-		return stats, ended(max(e.giveUp(err), 1), transfer, err)
+		code := max(e.giveUp(err), 1)
+		r.exits(e.role, code, code)
+		return stats, ended(code, transfer, err)
 	}
+	r.awaits(e)
 	if stats != nil {
 		for _, line := range stats.Lines(r.Opt) {
 			if line == "" { // which sets blocks apart on a terminal
@@ -198,6 +203,7 @@ func (r *errand) finish(e *end, stats *output.Stats, err error, other int) (*out
 		r.talk.Text(wire.CodeClient, "") // the last line of progress is not the error's
 		r.talk.Text(grade, ExitLine(code, e.role))
 	}
+	r.exits(e.role, 0, code)
 	return stats, ended(code, goodbye, nil)
 }
 
@@ -223,9 +229,10 @@ func (r *errand) remote(ctx context.Context) (*output.Stats, error) {
 	}
 	if ep.Daemon && !ep.List {
 		ep.OnGreeted = func(protocol int) {
-			ep.trace(shown("sending daemon args: ", serverWords(r.Opt, protocol, r.ops.Push, paths)))
+			ep.trace(option.DebugCmd, shown("sending daemon args: ", serverWords(r.Opt, protocol, r.ops.Push, paths)))
 		}
 	}
+	r.tellRemote(ep, paths)
 	conn, err := Connect(ctx, *ep)
 	if errors.Is(err, errListed) {
 		return nil, nil
@@ -239,6 +246,9 @@ func (r *errand) remote(ctx context.Context) (*output.Stats, error) {
 		return nil, r.unconnected(ctx, ep, err)
 	}
 	e.role = r.role
+	if !ep.Daemon {
+		r.child = conn.child()
+	}
 	r.fill(e)
 	if err := r.ready(); err != nil {
 		return r.finish(e, nil, err, 0)
@@ -328,6 +338,7 @@ func (r *errand) unconnected(ctx context.Context, ep *Endpoint, err error) error
 		r.talk.Text(wire.CodeError, line)
 	}
 	r.talk.Text(wire.CodeError, ExitLine(code, r.role))
+	r.exits(r.role, code, code)
 	return ended(code, dialling, err)
 }
 

@@ -20,6 +20,7 @@ type Conn struct {
 	ep       Endpoint
 	stage    stage
 	protocol int
+	greeted  int // the protocol that a daemon would speak
 	motd     []string
 	journal  journal
 	r        *wire.Reader
@@ -65,18 +66,18 @@ func (c *Conn) dial(ctx context.Context) error {
 	switch {
 	case !c.ep.overTCP():
 		argv := c.ep.shellArgv([]string{c.ep.rsyncPath(), "--server", "--daemon", "."})
-		c.ep.trace(shown("opening connection using: ", argv))
+		c.ep.trace(option.DebugCmd, shown("opening connection using: ", argv))
 		return c.spawn(command{argv: argv, env: []string{"RSYNC_PORT=" + c.ep.port()}})
 	case c.ep.Program != "":
 		program, err := programFor(c.ep.Program, c.ep.Host)
 		if err != nil {
 			return c.fail(err)
 		}
-		c.ep.trace(fmt.Sprintf("Using RSYNC_CONNECT_PROG instead of opening tcp connection to %s port %s", c.ep.Host, c.ep.port()))
-		c.ep.trace(fmt.Sprintf("Running socket program: \"%s\"", program))
+		c.ep.trace(option.DebugConnect, fmt.Sprintf("Using RSYNC_CONNECT_PROG instead of opening tcp connection to %s port %s", c.ep.Host, c.ep.port()))
+		c.ep.trace(option.DebugCmd, fmt.Sprintf("Running socket program: \"%s\"", program))
 		return c.spawn(command{argv: []string{cmp.Or(c.ep.Sh, "sh"), "-c", program}, socket: true})
 	}
-	c.ep.trace(fmt.Sprintf("opening tcp connection to %s port %s", c.ep.Host, c.ep.port()))
+	c.ep.trace(option.DebugConnect, fmt.Sprintf("opening tcp connection to %s port %s", c.ep.Host, c.ep.port()))
 	t, err := dialTCP(ctx, &c.ep)
 	if err != nil {
 		return c.fail(err)
@@ -274,7 +275,7 @@ func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []str
 		return nil, err
 	}
 	if set.SecludedArgs {
-		c.ep.trace(shown("protected args: ", c.secludedWords(set, push, paths)))
+		c.ep.trace(option.DebugCmd, shown("protected args: ", c.secludedWords(set, push, paths)))
 	}
 	defer c.endWith(ctx)()
 	e := &end{
@@ -289,7 +290,8 @@ func (c *Conn) open(ctx context.Context, set *option.Set, push bool, paths []str
 	c.stage = handshaking
 	h := handshake{
 		opt: set, push: push, daemon: c.ep.Daemon, env: c.ep.getenv, r: c.r, w: c.w,
-		agreement: agreement{protocol: c.protocol},
+		agreement: agreement{protocol: c.protocol}, peer: c.greeted,
+		tell: func(line string) { talk.Text(wire.CodeInfo, line) },
 	}
 	if err := h.shake(); err != nil {
 		return nil, c.fail(err)
@@ -325,7 +327,7 @@ func (c *Conn) send(words []string, rest []byte) ([]byte, error) {
 		words[i] = quoteLines(words[i])
 	}
 	argv := c.ep.shellArgv(append([]string{c.ep.rsyncPath()}, words...))
-	c.ep.trace(shown("opening connection using: ", argv))
+	c.ep.trace(option.DebugCmd, shown("opening connection using: ", argv))
 	return rest, c.spawn(command{argv: argv})
 }
 

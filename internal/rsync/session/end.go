@@ -49,6 +49,7 @@ type end struct {
 	host    *Host
 
 	succeeded sender.Succeeded // hears what arrived, if we send
+	unsent    atomic.Int64     // bytes that the other half of a local copy would have sent for that
 	notes     *dest.Notes      // hear what does not come, if we receive
 	lists     *flist.Lists
 	ioError   atomic.Int32
@@ -59,6 +60,8 @@ type end struct {
 	batch     *batchWriter    // records the session; nil usually
 	reading   *receiver.Batch // the other end is a batch file
 	wanted    *wanted         // what a client that receives has asked for
+	arrived   []string        // names in the last list, for --debug
+	mapped    []string        // ids that it brought, for the same
 	updating  bool            // the lists that decide about the destination are there
 }
 
@@ -119,6 +122,16 @@ func (e *end) fromClient(code wire.Code, payload []byte) error {
 	return fmt.Errorf("message %v from the peer: %w", code, sender.ErrProtocol)
 }
 
+// successSize is how many bytes a message about a file that arrived has between
+// two processes of one machine: header, index, device and inode.
+const successSize = 4 + 4 + 8 + 8
+
+// delivered hears from the other half of a local copy, without a message.
+func (e *end) delivered(index int32, at tree.Inode) {
+	e.unsent.Add(successSize)
+	e.succeeded.Put(index, at)
+}
+
 func number(payload []byte) int32 { return int32(binary.LittleEndian.Uint32(payload)) }
 
 // ioBits are the io_error bits that a peer may set.
@@ -156,7 +169,8 @@ func (e *end) peerExits(payload []byte) error {
 // exitProtocol is the first in which ERROR_EXIT passes between hosts.
 const exitProtocol = 31
 
-// mux starts frames where the session has them (rsync-session 5.2).
+// mux starts frames where the session has them (rsync-session 5.2). Bytes count
+// from here on.
 func (e *end) mux() {
 	if e.readsFrames() {
 		e.r.StartMux(e.onMessage)
@@ -164,6 +178,8 @@ func (e *end) mux() {
 	if e.writesFrames() {
 		e.w.StartMux()
 	}
+	e.r.Recount()
+	e.w.Recount()
 }
 
 // clientFrames reports whether what the client writes is framed.

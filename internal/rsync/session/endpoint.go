@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"lockstep/internal/fs/tree"
+	"lockstep/internal/rsync/option"
 	"lockstep/internal/rsync/secure"
 )
 
@@ -68,13 +69,15 @@ type Endpoint struct {
 
 	// What a command of rsync shows and passes on. OnText gets the daemon's
 	// lines before it comes to the point; if it is nil, MOTD has them. OnTrace
-	// gets what is being opened. OnGreeted hears the protocol once a daemon has
-	// greeted, before it is asked for the module. Stderr gets the remote shell's
-	// standard error as it is; if it is nil, errors have it.
-	OnText, OnTrace func(line string)
-	OnGreeted       func(protocol int)
-	Stderr          io.Writer
-	Getenv          func(string) string // nil is os.Getenv
+	// gets what is being opened, and the word of --debug that asks for it.
+	// OnGreeted hears the protocol once a daemon has greeted, before it is asked
+	// for the module. Stderr gets the remote shell's standard error as it is; if it
+	// is nil, errors have it.
+	OnText    func(line string)
+	OnTrace   func(what option.Debug, line string)
+	OnGreeted func(protocol int)
+	Stderr    io.Writer
+	Getenv    func(string) string // nil is os.Getenv
 
 	// ConnectTimeout bounds dialling. GreetTimeout bounds dialling, greeting and
 	// authentication together; 0 is greetingTimeout more than the former, below
@@ -123,9 +126,9 @@ func (ep *Endpoint) Validate() error {
 	return nil
 }
 
-func (ep *Endpoint) trace(line string) {
+func (ep *Endpoint) trace(what option.Debug, line string) {
 	if ep.OnTrace != nil {
-		ep.OnTrace(line)
+		ep.OnTrace(what, line)
 	}
 }
 

@@ -152,7 +152,7 @@ func (c *Conn) greet(ctx context.Context) error {
 	if err != nil {
 		return c.fail(err)
 	}
-	c.protocol = v.negotiate(c.ep.protocol())
+	c.greeted, c.protocol = v.protocol, v.negotiate(c.ep.protocol())
 	if c.protocol < MinProtocol {
 		c.Close()
 		return refuse(c.stage, ExitProtocol, fmt.Errorf("the daemon speaks protocol %d, at least %d is needed", v.protocol, MinProtocol))

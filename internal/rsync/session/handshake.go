@@ -35,7 +35,10 @@ type handshake struct {
 	r *wire.Reader
 	w *wire.Writer
 
-	agreement // protocol is our highest until the versions are exchanged
+	tell func(line string) // hears what is to be said before there are frames; nil is nobody
+
+	peer      int // the protocol that the peer would speak
+	agreement     // protocol is our highest until the versions are exchanged
 
 	sums, methods offer
 	sumsOpen      bool // the checksum is negotiated
@@ -48,6 +51,9 @@ func (h *handshake) shake() error {
 		if err := h.exchangeVersions(); err != nil {
 			return err
 		}
+	}
+	if h.tell != nil && h.opt.Debugs(option.DebugProto, 1) {
+		h.tell(h.versions())
 	}
 	if h.protocol < MinProtocol {
 		return fatalf(ExitProtocol, "peer speaks protocol %d, at least %d is needed", h.protocol, MinProtocol)
@@ -81,7 +87,8 @@ func (h *handshake) exchangeVersions() error {
 		first := string([]byte{byte(peer), byte(peer >> 8), byte(peer >> 16), byte(peer >> 24)})
 		return fmt.Errorf("%w: its first bytes are %q", errUnclean, first)
 	}
-	h.protocol = min(h.protocol, int(peer))
+	h.peer = int(peer)
+	h.protocol = min(h.protocol, h.peer)
 	return nil
 }
 

@@ -21,6 +21,7 @@ import (
 // local copies between two places of this machine: client and server in one
 // process, joined by a pipe in memory (rsync-transfer 8).
 func (r *errand) local(ctx context.Context) (*output.Stats, error) {
+	r.tellCommand("", "", "", r.ops.Dest, []string{".", r.ops.Dest})
 	ours, theirs := newPipe()
 	ours.throttle, theirs.throttle = newBucket(r.Opt.BwLimit), newBucket(r.Opt.BwLimit)
 	agreed, err := r.agreeLocally()
@@ -181,6 +182,10 @@ func (r *errand) agreeLocally() (agreement, error) {
 	err := h.agreeWith(&s)
 	h.seed = newSeed(r.Opt)
 	if err == nil {
+		if r.Opt.Debugs(option.DebugProto, 1) {
+			r.talk.Text(wire.CodeError, s.versions())
+			r.talk.Text(wire.CodeInfo, h.versions())
+		}
 		h.account(r.talk)
 	}
 	return h.agreement, err

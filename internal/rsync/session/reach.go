@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -22,12 +23,10 @@ func (r *errand) endpoint() (*Endpoint, error) {
 	opt, remote := r.Opt, r.ops.Remote
 	ep := &Endpoint{
 		Host: remote.Host, Port: remote.Port, User: remote.User, HasUser: remote.HasUser, RsyncPath: opt.RsyncPath,
-		Protocol: min(opt.Protocol, MaxProtocol), ConnectTimeout: time.Duration(opt.ConTimeout) * time.Second, GreetTimeout: -1,
+		Protocol: min(opt.Protocol, MaxProtocol), ConnectTimeout: time.Duration(max(opt.ConTimeout, 0)) * time.Second, GreetTimeout: -1,
 		IPv: opt.IPv, Local: opt.Address, Sockopts: opt.Sockopts, Stderr: r.Stderr, Getenv: r.Getenv, Dial: r.Dial,
 	}
-	if opt.Debug[option.DebugCmd] > 0 || opt.Debug[option.DebugConnect] > 0 {
-		ep.OnTrace = func(line string) { r.talk.Text(wire.CodeClient, line+"\n") }
-	}
+	ep.OnTrace = r.trace
 	command := opt.Rsh
 	if remote.Kind == option.Shell {
 		if command == "" {
@@ -48,6 +47,40 @@ func (r *errand) endpoint() (*Endpoint, error) {
 		return ep, r.daemon(ep)
 	}
 	return ep, nil
+}
+
+// trace shows what is being opened, as far as --debug asks for it.
+func (r *errand) trace(what option.Debug, line string) {
+	if r.Opt.Debugs(what, 1) {
+		r.talk.Text(wire.CodeClient, line+"\n")
+	}
+}
+
+// debugWords is the level of --debug=CMD that has each word of a command.
+const debugWords = 2
+
+// tellCommand shows what command, "" for none, leads to which path, in its words.
+func (r *errand) tellCommand(command, host, user, path string, words []string) {
+	if !r.Opt.Debugs(option.DebugCmd, debugWords) {
+		return
+	}
+	null := func(s string) string { return cmp.Or(s, "<NULL>") }
+	r.trace(option.DebugCmd, fmt.Sprintf("cmd=%s machine=%s user=%s path=%s", null(command), null(host), null(user), path))
+	var line strings.Builder
+	for i, word := range words {
+		fmt.Fprintf(&line, "cmd[%d]=%s ", i, word)
+	}
+	r.trace(option.DebugCmd, line.String())
+}
+
+// tellRemote is tellCommand for the server that a remote shell starts.
+func (r *errand) tellRemote(ep *Endpoint, paths []string) {
+	if ep.Daemon {
+		return
+	}
+	words := serverWords(r.Opt, ep.protocol(), r.ops.Push, paths)
+	argv := ep.shellArgv(append([]string{ep.rsyncPath()}, words...))
+	r.tellCommand(strings.Join(ep.Shell, " "), ep.Host, ep.User, paths[0], argv)
 }
 
 // daemon fills in what concerns a daemon.

@@ -35,6 +35,9 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 	if err != nil {
 		return nil, err
 	}
+	if e.server {
+		e.debug(option.DebugRecv, 1, "server_recv(%d) starting pid=%d", serverWordsLeft, os.Getpid())
+	}
 	e.announceList()
 	before := e.r.Count()
 	first, err := e.firstList(dec)
@@ -56,6 +59,7 @@ func (e *end) receive(ctx context.Context, arg string) (*output.Stats, error) {
 	if e.opt.ListOnly > 0 {
 		arg = "." // nothing is done there
 	}
+	e.debug(option.DebugRecv, 1, "get_local_name count=%d %s", e.lists.Known(), arg)
 	d, err := dest.Open(dest.Params{
 		Opt: e.opt, Protocol: e.protocol, Talk: e.talk, Sets: e.lists.Xattrs(), XattrRules: e.rules,
 		Module: e.module(), File: e.file, Chmod: chmod, Modes: e.host != nil && e.host.LogsModes,
@@ -115,23 +119,20 @@ func (e *end) decoder(chmod *option.Chmod) (*flist.Decoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return flist.NewDecoder(e.r, o, flist.Receive{
+	receive := flist.Receive{
 		Relative: opt.Relative, DeleteMissing: opt.DeleteMissingArgs, Prune: opt.PruneEmptyDirs && !e.incremental(),
 		Keep: e.namedDir, IDs: ids, Accept: accept, Change: change, Warn: e.talk.Text, MaxAlloc: opt.MaxAlloc,
 		Arrived: e.listArrived, Duplicate: e.tellDuplicate,
-	})
+	}
+	if e.opt.Debugs(option.DebugOwn, debugMapped) {
+		receive.Mapped = e.idMapped
+	}
+	return flist.NewDecoder(e.r, o, receive)
 }
 
 // tellDuplicate says which entry counts no more.
 func (e *end) tellDuplicate(p tree.Path, index int32) {
-	if e.opt.Debug[option.DebugDup] == 0 {
-		return
-	}
-	name := string(p)
-	if p.IsRoot() {
-		name = "."
-	}
-	e.talk.Text(wire.CodeInfo, fmt.Sprintf("removing duplicate name %s from file list (%d)", name, index))
+	e.debug(option.DebugDup, 1, "removing duplicate name %s from file list (%d)", listedName(p), index)
 }
 
 func (e *end) incremental() bool { return e.compat.Has(wire.IncRecurse) }
@@ -154,8 +155,8 @@ func (e *end) announceList() {
 	}
 }
 
-// listArrived says that the only list is there.
-func (e *end) listArrived(files int) {
+// announceArrival says that the only list is there.
+func (e *end) announceArrival(files int) {
 	switch {
 	case e.server || e.incremental() || !e.opt.Dirs || e.opt.Info[option.InfoFlist] == 0:
 	case e.opt.Info[option.InfoFlist] > 1:
@@ -178,6 +179,7 @@ func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.tellFirst()
 	e.lists.Add(first)
 	e.ioError.Or(first.IOError & ioBits)
 	first.IOError = e.ioError.Load() // with messages that came in its midst
@@ -190,6 +192,7 @@ func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
 		return nil, err
 	case ndx == wire.NDXFlistEOF:
 		dec.EndOfLists()
+		e.debug(option.DebugFlist, debugKept, "[%s] flist_eof=1", e.role)
 		e.lists.End(nil)
 		return first, nil
 	case ndx > wire.NDXFlistOffset:
@@ -199,6 +202,8 @@ func (e *end) firstList(dec *flist.Decoder) (*flist.Received, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.debug(option.DebugFlist, debugKept, "[%s] receiving flist for dir %d", e.role, wire.NDXFlistOffset-ndx)
+	e.tellFirst()
 	e.lists.Add(sub)
 	first.IOError |= sub.IOError
 	return first, nil
@@ -255,7 +260,7 @@ func (e *end) generatorParams(d *dest.Dest) generator.Params {
 		p.Batch = e.reading
 	}
 	if e.other != nil {
-		p.Succeeded = e.other.succeeded.Put
+		p.Succeeded = e.other.delivered
 	}
 	return p
 }
@@ -277,10 +282,14 @@ func (e *end) destScope(d *dest.Dest) *filter.Scope {
 }
 
 func (e *end) receiverParams() receiver.Params {
-	return receiver.Params{
+	p := receiver.Params{
 		Opt: e.opt, Protocol: e.protocol, Compat: e.compat, Seed: e.seed, Xfer: e.xfer, Compress: e.compress,
 		File: e.file, Server: e.server, Batch: e.reading, Interrupt: e.link.interrupt,
 	}
+	if e.tellsLists() {
+		p.Listed = e.tellLists
+	}
+	return p
 }
 
 // receiverStats are the numbers of a run as a receiving side knows them.

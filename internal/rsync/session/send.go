@@ -16,6 +16,9 @@ import (
 // send runs the sending half.
 func (e *end) send(ctx context.Context, args []string) (*output.Stats, error) {
 	e.role = "sender"
+	if e.server {
+		e.debug(option.DebugSend, 1, "server_sender starting pid=%d", os.Getpid())
+	}
 	names, err := e.listedNames()
 	if err != nil {
 		return nil, err
@@ -86,6 +89,6 @@ func (e *end) senderStats(r *sender.Result) *output.Stats {
 		Transferred: r.Transferred, TotalSize: r.TotalSize, TransferredSize: r.TransferredSize,
 		Literal: r.Literal, Matched: r.Matched,
 		ListSize: r.ListSize, ListBuild: r.ListBuild, ListSend: r.ListSend,
-		Sent: e.w.Count(), Received: e.r.Count(), Protocol: e.protocol,
+		Sent: r.Written, Received: r.Read + e.unsent.Load(), Protocol: e.protocol,
 	}
 }

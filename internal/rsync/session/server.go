@@ -103,6 +103,7 @@ func (s *Server) serve(ctx context.Context, e *end, t *transport, talk *serverTa
 	h := handshake{
 		opt: e.opt, server: true, push: e.push, daemon: s.Host != nil, env: getenv, r: e.r, w: e.w,
 		agreement: agreement{protocol: cmp.Or(e.opt.Protocol, MaxProtocol)},
+		tell:      func(line string) { talk.Text(wire.CodeError, line) },
 	}
 	if s.Host != nil {
 		h.protocol = s.Host.Protocol

@@ -26,6 +26,16 @@ type process struct {
 	code   int           // its exit code in rsync's terms, valid after done
 }
 
+// child is the process that carries the connection, 0 if there is none.
+func (c *Conn) child() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.proc == nil {
+		return 0
+	}
+	return c.proc.cmd.Process.Pid
+}
+
 // How long a remote shell may take to end by itself: after a goodbye, and
 // after we broke off.
 const (

@@ -74,9 +74,12 @@ func (r *Reader) StopMux() error {
 // error from it ends the stream. nil removes it.
 func (r *Reader) OnWait(f func() error) { r.onWait = f }
 
-// Count is the number of bytes consumed from the source so far, frame headers
-// and messages included.
+// Count is the number of bytes consumed from the source since the last Recount, or
+// ever, frame headers and messages included.
 func (r *Reader) Count() int64 { return r.count.Load() }
+
+// Recount has Count begin at 0.
+func (r *Reader) Recount() { r.count.Store(0) }
 
 // Buffered is a number of data bytes that can be read without waiting for
 // the peer. More may be there.

@@ -294,5 +294,9 @@ func (w *Writer) Err() error {
 	return w.err
 }
 
-// Count is the number of bytes written so far, frame headers included.
+// Count is the number of bytes written since the last Recount, or ever, frame
+// headers included.
 func (w *Writer) Count() int64 { return w.count.Load() }
+
+// Recount has Count begin at 0.
+func (w *Writer) Recount() { w.count.Store(0) }
