@@ -97,8 +97,8 @@ func (m *Mirror) Resync(ctx context.Context, targets ...string) error {
 
 func (s *slot) resume(now time.Time) {
 	s.paused, s.retryAt = false, time.Time{}
-	if s.status == Waiting { // a full pass counts anew what would be removed
-		s.judging = !s.full
+	if s.status == Waiting || s.refused { // a full pass counts anew what would be removed
+		s.judging = s.judging || !s.full
 		s.fullDue(now)
 	}
 	if s.status == Stopped || s.status == Paused {

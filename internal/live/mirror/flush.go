@@ -208,7 +208,7 @@ func (m *Mirror) reached(f *flush) {
 
 // halted reports whether a target gets nothing until an operator acts.
 func (s *slot) halted() bool {
-	return s.paused || s.status == Stopped || s.status == Quiet || s.status == Waiting
+	return s.paused || s.status == Stopped || s.status == Quiet || s.status == Waiting || s.refused && !s.full
 }
 
 // passFlushes notes that a full pass of s has ended: what failed in it is in

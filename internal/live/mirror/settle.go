@@ -56,9 +56,9 @@ func (m *Mirror) doubt(now time.Time) {
 				s.queue.Add(change.Change{Kind: change.Dirty, Path: p, Class: change.Tree, Dir: true, At: now})
 			case s.busy && s.full:
 				s.repass = true
-			default:
+			default: // it is to remove what the target has too much
+				s.judging = s.judging || !s.full
 				s.fullDue(now)
-				s.judging = false
 			}
 		}
 	}

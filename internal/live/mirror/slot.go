@@ -34,7 +34,8 @@ type slot struct {
 	full    bool      // a full pass is due or running, see fullDue
 	fullAt  time.Time // since when it is
 	repass  bool      // another full pass is due after the running one
-	judging bool      // the full pass is due only to judge removals that wait
+	judging bool      // the full pass is due only for what it removes
+	refused bool      // the last full pass would have removed too much: it waits for an operator
 	paused  bool      // nothing new is begun
 	told    bool      // InStep was announced
 	pass    Pass
@@ -289,6 +290,8 @@ func (m *Mirror) idle(s *slot, now time.Time) {
 			m.failed(s, &target.Error{Err: ErrMaxDelete, Hint: "if they are meant, allow more with max_delete (--max-delete); else restore the source, then: lockstep resume"}, now)
 		}
 		s.changeState(Waiting, now)
+	case s.refused && !s.full:
+		s.changeState(Waiting, now)
 	case s.queue.Failing() > 0:
 		s.changeState(Failing, now)
 	case s.queue.Behind() == 0 && m.scanned: // before that, nothing is settled
@@ -347,7 +350,7 @@ func (m *Mirror) passed(s *slot, r result, now time.Time) {
 	for _, p := range r.report.Writing {
 		m.set.Hold(p, s.fullAt, now)
 	}
-	s.full, s.repass, s.judging = s.repass, false, false
+	s.full, s.repass, s.judging, s.refused = s.repass, false, false, false
 	s.queue.Passed()
 	s.told = false // it is told of each pass that it has ended
 	m.passFlushes(s, len(r.report.Writing) > 0, now)
@@ -406,6 +409,7 @@ func (m *Mirror) failed(s *slot, err error, now time.Time) {
 	s.tries++
 	switch {
 	case errors.Is(err, ErrMaxDelete) && (s.judging || !permanent): // what deletes nothing goes on
+		s.refused = s.refused || s.judging
 		s.full, s.judging, s.retryAt = s.full && !s.judging, false, time.Time{}
 		s.changeState(Waiting, now)
 	case m.cfg.Once, permanent:

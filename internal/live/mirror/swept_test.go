@@ -6,6 +6,7 @@ import (
 
 	"lockstep/internal/fs/tree"
 	"lockstep/internal/live/change"
+	"lockstep/internal/live/target"
 )
 
 func TestSubtreesCountUntilTheirEventsAreIn(t *testing.T) {
@@ -73,5 +74,38 @@ func TestLostEventsMakeTargetsCompareAgainWhatTheyCompareNow(t *testing.T) {
 	}
 	if idle.full || idle.repass || idle.queue.Behind() > 0 {
 		t.Error("a target that compared nothing as a whole begins anew")
+	}
+}
+
+// What a target has too much after lost events is not removed if it is too
+// much, and the target goes on with all else until an operator has it counted.
+func TestAPassAfterLostEventsThatRemovesTooMuchWaits(t *testing.T) {
+	now := time.Now()
+	s := newSlot("passed", nil, change.NoLimit)
+	s.full = false
+	s.swept.begin(job{full: true})
+	s.swept.end(job{full: true}, now)
+	m := &Mirror{targets: []*slot{s}}
+	m.doubt(now)
+	m.failed(s, &target.Error{Err: ErrMaxDelete, Permanent: true}, now)
+	if s.status != Waiting || s.full {
+		t.Errorf("it is %v, a full pass due %v; want it waiting and none", s.status, s.full)
+	}
+	s.changeState(Behind, now) // as a batch does
+	if !s.halted() {
+		t.Error("a flush takes it for one that gets everything")
+	}
+	m.idle(s, now)
+	if s.status != Waiting {
+		t.Errorf("after a batch it is %v, want it waiting", s.status)
+	}
+
+	s.resume(now)
+	if !s.full || !s.judging {
+		t.Errorf("resumed: a full pass due %v, for removals %v", s.full, s.judging)
+	}
+	m.passed(s, result{job: job{full: true}}, now)
+	if s.halted() || s.refused || s.full {
+		t.Error("it still waits after a pass that was allowed")
 	}
 }

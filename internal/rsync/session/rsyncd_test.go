@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,9 +82,7 @@ func startRsyncd(t testing.TB, modules string) *rsyncd {
 // answers waits until the daemon accepts connections.
 func (d *rsyncd) answers(ended <-chan struct{}) bool {
 	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
-		conn, err := net.Dial("tcp", fmt.Sprint("127.0.0.1:", d.port))
-		if err == nil {
-			conn.Close()
+		if harness.Answers(fmt.Sprint("127.0.0.1:", d.port)) {
 			return true
 		}
 		select {
