@@ -21,7 +21,7 @@ type decoder struct {
 	in       *bytes.Reader
 	tokens   []string // flag bytes of the last file, "data" for packets
 
-	frame    []byte // zstd: the session's frame so far
+	frame    []byte // zstd: the session's frames so far
 	unpacked int    // zstd: bytes of it decoded before
 }
 
@@ -202,7 +202,7 @@ func (d *decoder) unpack(section, history []byte) ([]byte, error) {
 	return literal, nil
 }
 
-// unzstd decodes the session's frame from its start and returns what is new: it
+// unzstd decodes the session's frames from their start and returns what is new: it
 // must have been decodable with the bytes received until now.
 func (d *decoder) unzstd(section []byte) ([]byte, error) {
 	d.frame = append(d.frame, section...)
@@ -212,8 +212,8 @@ func (d *decoder) unzstd(section []byte) ([]byte, error) {
 	}
 	defer dec.Close()
 	all, err := io.ReadAll(dec)
-	if !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("zstd frame has an end or is broken: %v", err)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("zstd: %w", err)
 	}
 	literal := all[d.unpacked:]
 	d.unpacked = len(all)

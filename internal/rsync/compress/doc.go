@@ -12,6 +12,7 @@
 // frame's window of at most 128 MiB.
 //
 // An Encoder or Decoder belongs to one goroutine and to one session; several
-// sessions may go on at the same time. Compressors are pooled, and neither
-// allocates anything per file.
+// sessions may go on at the same time. With zstd, long literals are compressed by
+// goroutines of the Encoder's own, which have ended when Close returns.
+// Compressors are pooled, and neither allocates anything per short file.
 package compress

@@ -338,3 +338,32 @@ func TestSmallFilesDoNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// Long literals are compressed in pieces, by several goroutines: what they are
+// put together to is decoded as what short ones are.
+func TestLongLiteralsBetweenShortOnesDecode(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 5))
+	basis := noise(r, 7*700)
+	for _, m := range allMethods[1:] {
+		t.Run(m.String(), func(t *testing.T) {
+			var buf bytes.Buffer
+			e := newEncoder(t, &buf, compress.Options{Method: m, Protocol: 31})
+			var files [][]byte
+			for _, size := range []int{100, 3 << 20, 0, 1 << 20, 1<<20 + 1, 3, 5<<20 + 17, 2 << 20} {
+				ops := append([]op{{literal: text(r, size)}, lit("and more")}, blocks(2, 3)...)
+				ops = append(ops, op{literal: noise(r, size/3)}, op{block: 1}, op{literal: text(r, size/2)})
+				files = append(files, encode(t, e, ops, basis, 700))
+			}
+			d := &decoder{method: m, protocol: 31, in: bytes.NewReader(buf.Bytes())}
+			for i, want := range files {
+				got, err := d.file(basis, 700)
+				if err != nil {
+					t.Fatalf("file %d: %v", i, err)
+				}
+				if !bytes.Equal(got, want) {
+					t.Errorf("file %d differs", i)
+				}
+			}
+		})
+	}
+}

@@ -206,6 +206,7 @@ func TestRsyncRebuildsWhatIsSent(t *testing.T) {
 		blockLen int
 		algo     checksum.Algo // None: what the protocol has by default
 		seedLast bool          // the peers know nothing of CHKSUM_SEED_FIX
+		long     bool          // with literals that are compressed in pieces
 	}{
 		{method: compress.None, protocol: 31, blockLen: 700, algo: checksum.XXH128},
 		{method: compress.None, protocol: 29, blockLen: 700},
@@ -221,12 +222,17 @@ func TestRsyncRebuildsWhatIsSent(t *testing.T) {
 		{method: compress.Zlibx, protocol: 30, blockLen: 700},
 		{method: compress.Zstd, protocol: 31, blockLen: 700, algo: checksum.XXH128},
 		{method: compress.Zstd, protocol: 31, blockLen: 131072},
+		{method: compress.Zstd, protocol: 31, blockLen: 700, long: true},
 		{method: compress.LZ4, protocol: 31, blockLen: 700, algo: checksum.XXH128},
 		{method: compress.LZ4, protocol: 30, blockLen: 131072},
 	}
 	for _, test := range tests {
 		t.Run(fmt.Sprintf("%v protocol %d block %d %v", test.method, test.protocol, test.blockLen, test.algo), func(t *testing.T) {
 			file, basis := editedFile(test.blockLen)
+			if test.long {
+				r := rand.New(rand.NewPCG(9, 9))
+				file = slices.Concat(text(r, 5<<20), file, text(r, 100), basis[:test.blockLen], noise(r, 3<<20), basis[:test.blockLen], text(r, 2000))
+			}
 			name := filepath.Join(t.TempDir(), "f")
 			if err := os.WriteFile(name, basis, 0o644); err != nil {
 				t.Fatal(err)

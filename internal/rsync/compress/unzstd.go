@@ -17,7 +17,7 @@ const maxWindow = 1 << 27
 // errStopped ends a decoder that waits for input.
 var errStopped = errors.New("decoder closed")
 
-// unzstd reads the session's one zstd frame. The library's decoder asks for
+// unzstd reads the zstd frames of a session: rsync writes one. The library's decoder asks for
 // input in the middle of its own doing, and an error that it is given sticks:
 // at the end of a section it is put aside as a coroutine until there is more.
 type unzstd struct {
