@@ -236,6 +236,9 @@ func (g *run) request(l *list, f *flist.File, have *dest.Found, b basis, a attem
 	if g.shape.Xattrs && flags&wire.ItemXattr == 0 {
 		g.d.NeedXattrs(f, found) // nothing, but the receiver learns the long values that are here
 	}
+	if !g.inPlace(b, have) {
+		g.spoilParent(l, f)
+	}
 	g.await(l, f, a)
 	if g.p.Batch != nil {
 		g.p.Batch.Ask(f.Index)

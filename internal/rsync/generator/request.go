@@ -118,10 +118,15 @@ func (g *run) flush() {
 	}
 }
 
+// inPlace reports whether a file is written over as it is: its directory gets and
+// loses no entry then.
+func (g *run) inPlace(b basis, have *dest.Found) bool {
+	return g.opt.Inplace && !g.opt.Backup && b.kind == wire.BasisFile && have.Exists()
+}
+
 // await notes that the data of f was asked for.
 func (g *run) await(l *list, f *flist.File, a attempt) {
 	g.changed()
-	g.spoilParent(l, f)
 	if !a.redo {
 		g.result.Requested++
 	}
