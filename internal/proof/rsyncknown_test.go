@@ -40,6 +40,7 @@ var faults = []fault{
 	{"-n", "-X", "--copy-dest|--link-dest"},                   // a new directory that the alternate has is an error
 	{"-n", "-H", "--link-dest"},                               // a link's leader has the name of the alternate's file
 	{"--backup-dir=../bak", "--inplace|--append"},             // the backup has no attributes
+	{"-X", "--chmod", withoutPerms},                           // a file of which an attribute is set gets the mode
 	{"-S", "--append"},                                        // the first file that ends in zeros ends the run
 	{"-y", withoutPerms},                                      // a new file gets the mode of what it resembles
 	{"--delete-delay", "-F|-FF|.rsync-filter'"},               // what merge files protect is removed with its directory
@@ -48,6 +49,9 @@ var faults = []fault{
 
 // withoutPerms are the options that leave permissions alone.
 const withoutPerms = "-r|-rlt|-dlt|--no-p"
+
+// archives are the options that preserve owners and groups.
+const archives = "-a|-og"
 
 // has reports whether the case has an option that begins with one of words,
 // alternatives set apart by a bar.
@@ -72,6 +76,9 @@ func (c randomCase) faulty() bool {
 	}
 	if c.protocol < 30 && c.via.Daemon() && c.has("-s") && c.has("--compare-dest|--copy-dest|--link-dest") {
 		return true // the daemon is told of the directory twice
+	}
+	if c.has("--fake-super") && (!c.has(archives) || c.has("--no-o|--no-g")) {
+		return true // owners that are not preserved are made up
 	}
 	if c.via == harness.DaemonPull && c.corner.sender && c.has("--files-from") {
 		return true // rsync's daemon says that the files have vanished

@@ -218,11 +218,17 @@ func shownPerm(m tree.Meta) uint16 {
 	return m.Perm&permBits | 0o600
 }
 
+// showsAll reports whether an object that is really as given can show all of what
+// is wanted, so that --fake-super needs nothing more.
+func showsAll(real, want tree.Meta) bool {
+	return want.Kind == real.Kind && want.Perm == shownPerm(want) && want.UID == real.UID && want.GID == real.GID
+}
+
 // fakeStat keeps what the real object can't show.
 func (s *setter) fakeStat() {
 	value := walk.FakeOf(s.want)
 	real := s.have.real
-	plain := s.want.Kind == real.Kind && s.want.Perm == shownPerm(s.want) && s.want.UID == real.UID && s.want.GID == real.GID
+	plain := showsAll(real, s.want)
 	switch {
 	case plain && s.have.faked:
 		s.changed = true

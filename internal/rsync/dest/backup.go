@@ -200,7 +200,7 @@ func (d *Dest) backupParents(p tree.Path) error {
 			return err
 		}
 		return d.root.At(p, func(original apply.Place) error {
-			d.likeOriginal(original.Object(), o, d.keepsTime(tree.Dir))
+			d.likeOriginal(original.Object(), o, join(d.opt.BackupDir, string(p)), d.keepsTime(tree.Dir))
 			return nil
 		})
 	})
@@ -210,28 +210,28 @@ func (d *Dest) backupParents(p tree.Path) error {
 // it rsync has none for what it copies here either.
 const nanosecondsFrom = 31
 
-// likeOriginal gives o the attributes of another object, as far as options say
-// and as far as possible.
-func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
+// likeOriginal gives o, which is to be called name, the attributes of another
+// object, as far as options say. If the owner or group can't be given that is
+// told, and the rest is left as it is.
+func (d *Dest) likeOriginal(original, o apply.Object, name string, times bool) {
 	m, err := original.Stat()
 	if err != nil {
 		return
 	}
-	uid, gid := -1, -1
-	if d.opt.Owner && d.Super() {
-		uid = int(m.UID)
+	if d.me.fake {
+		have := Found{Meta: m}
+		if d.overlay(original, &have) == nil {
+			m.Perm, m.UID, m.GID = have.Perm, have.UID, have.GID
+		}
 	}
-	if d.opt.Group && d.me.mayGive(m.GID) {
-		gid = int(m.GID)
-	}
-	if uid >= 0 || gid >= 0 {
-		_ = o.Chown(uid, gid)
+	if !d.ownedLike(m, o, name) {
+		return
 	}
 	if d.opt.ACLs || d.opt.Xattrs > 0 || d.me.fake {
 		attrs, _ := original.Xattrs()
 		for _, x := range attrs {
 			acl := x.Name == accessACL || x.Name == defaultACL
-			if acl && d.opt.ACLs || !acl && (d.opt.Xattrs > 0 && !m.IsDir() || d.me.fake) {
+			if x.Name != walk.FakeStat && (acl && d.opt.ACLs || !acl && (d.opt.Xattrs > 0 && !m.IsDir() || d.me.fake)) {
 				_ = o.Setxattr(x.Name, x.Value)
 			}
 		}
@@ -244,12 +244,51 @@ func (d *Dest) likeOriginal(original, o apply.Object, times bool) {
 		_ = o.SetTimes(&mtime, nil)
 	}
 	perm := m.Perm
+	if d.me.fake {
+		perm = shownPerm(m)
+	}
 	if now, err := o.Stat(); err == nil && m.IsDir() && !d.opt.Perms {
 		perm |= now.Perm & setGIDBit // inherited
 	}
 	if m.Kind != tree.Symlink {
 		_ = o.Chmod(perm)
 	}
+}
+
+// ownedLike gives o the owner and the group of m, as far as options say; with
+// --fake-super it notes them. Trouble was told.
+func (d *Dest) ownedLike(m tree.Meta, o apply.Object, name string) bool {
+	if d.me.fake {
+		real, err := o.Stat()
+		if !d.opt.Owner {
+			m.UID = real.UID
+		}
+		if !d.opt.Group {
+			m.GID = real.GID
+		}
+		if err == nil && !showsAll(real, m) {
+			err = o.Setxattr(walk.FakeStat, walk.FakeOf(m).Value())
+		}
+		return err == nil
+	}
+	uid, gid, what := -1, -1, "chgrp"
+	if d.opt.Owner && d.Super() {
+		uid, what = int(m.UID), "chown"
+	}
+	if d.opt.Group {
+		gid = int(m.GID)
+	}
+	if uid < 0 && gid < 0 {
+		return true
+	}
+	if now, err := o.Stat(); err == nil && (uid < 0 || now.UID == m.UID) && (gid < 0 || now.GID == m.GID) {
+		return true
+	}
+	err := o.Chown(uid, gid)
+	if err != nil {
+		_ = d.told(err, what+" %s failed", d.FullName(tree.Path(name)))
+	}
+	return err == nil
 }
 
 // backUp makes the backup of p.
@@ -332,7 +371,7 @@ func (d *Dest) copyAside(p tree.Path, from, to apply.Place, have tree.Meta, how 
 	way := "COPY"
 	switch {
 	case have.Kind == tree.File:
-		if err := d.copyFile(from, to); err != nil {
+		if err := d.copyFile(from, to, d.backupName(p)); err != nil {
 			return err
 		}
 	case how != toDelete && from.Object().RenameTo(to.Object()) == nil:
@@ -354,7 +393,7 @@ func (d *Dest) copyAside(p tree.Path, from, to apply.Place, have tree.Meta, how 
 		if err != nil {
 			return err
 		}
-		d.likeOriginal(from.Object(), to.Object(), true)
+		d.likeOriginal(from.Object(), to.Object(), d.backupName(p), true)
 	}
 	d.backedUp(p, way)
 	if how == toDelete {
@@ -363,8 +402,8 @@ func (d *Dest) copyAside(p tree.Path, from, to apply.Place, have tree.Meta, how 
 	return nil
 }
 
-// copyFile makes a copy of a regular file, with its attributes.
-func (d *Dest) copyFile(from, to apply.Place) error {
+// copyFile makes a copy of a regular file that is called name, with its attributes.
+func (d *Dest) copyFile(from, to apply.Place, name string) error {
 	src, err := from.Object().Open(syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return err
@@ -381,7 +420,7 @@ func (d *Dest) copyFile(from, to apply.Place) error {
 		s.Discard()
 		return err
 	}
-	d.likeOriginal(from.Object(), s.Object(), d.opt.Times)
+	d.likeOriginal(from.Object(), s.Object(), name, d.opt.Times)
 	if err := s.Publish(); err != nil {
 		s.Discard()
 		return err

@@ -82,17 +82,17 @@ func (d *Dest) lookAt(at apply.Place, asDir bool) (have Found, err error) {
 	}
 	have.real = have.Meta
 	if err == nil && d.me.fake {
-		err = d.overlay(at, &have)
+		err = d.overlay(at.Object(), &have)
 	}
 	return have, err
 }
 
 // overlay puts what --fake-super pretends over what is there.
-func (d *Dest) overlay(at apply.Place, have *Found) error {
+func (d *Dest) overlay(o apply.Object, have *Found) error {
 	if have.Kind != tree.File && have.Kind != tree.Dir {
 		return nil
 	}
-	value, err := at.Object().Xattr(walk.FakeStat)
+	value, err := o.Xattr(walk.FakeStat)
 	if err != nil || value == nil {
 		return nil
 	}

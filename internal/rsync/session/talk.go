@@ -117,7 +117,9 @@ func (t *serverTalk) Deleted(name tree.Path, m tree.Meta) {
 	w, protocol := t.w, t.protocol
 	t.mu.Unlock()
 	if protocol < deletedProtocol {
-		t.deletedText(output.Deletion(name, m))
+		e := output.Deletion(name, m)
+		e.NoGroup = !t.opt.Group
+		t.deletedText(e)
 		return
 	}
 	end := ""
