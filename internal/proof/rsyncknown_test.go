@@ -37,7 +37,7 @@ var knownSeeds = map[uint64]string{}
 type fault []string // each is one option or several, of which one will do
 
 var faults = []fault{
-	{"-n", "-X", "--copy-dest|--link-dest"},                   // a new directory that the alternate has is an error
+	{"-n", "-X", "--compare-dest|--copy-dest|--link-dest"},    // a new directory that the alternate has is an error
 	{"-n", "-H", "--link-dest"},                               // a link's leader has the name of the alternate's file
 	{"--backup-dir=../bak", "--inplace|--append"},             // the backup has no attributes
 	{"-X", "--chmod", withoutPerms},                           // a file of which an attribute is set gets the mode
@@ -51,7 +51,7 @@ var faults = []fault{
 const withoutPerms = "-r|-rlt|-dlt|--no-p"
 
 // archives are the options that preserve owners and groups.
-const archives = "-a|-og"
+const archives = "-a|-rtpog"
 
 // has reports whether the case has an option that begins with one of words,
 // alternatives set apart by a bar.
