@@ -99,6 +99,7 @@ var filterRows = []row{
 	{name: "dir merge that clears", world: "src/.m \"- a\\n\"\nsrc/a 1\nsrc/x/.m \"!\\n- b\\n\"\nsrc/x/a 2\nsrc/x/b 3\n", args: "-ai -f ': .m'"},
 	{name: "cvs exclude", world: selected, args: "-aiC"},
 	{name: "cvs exclude with delete", world: selected, args: "-aiC --delete"},
+	{name: "cvs exclude with delete excluded", world: selected, args: "-aiC --delete-excluded", env: "CVSIGNORE=*.c"},
 	{name: "cvs exclude with its variable", world: selected, args: "-aiC", env: "CVSIGNORE=*.c"},
 	{name: "cvs exclude as rules", world: selected, args: "-ai -f ':C' -f '-C'"},
 	{name: "hide and show", world: selected, args: "-ai --delete -f 'S keep.o' -f 'H *.o'"},

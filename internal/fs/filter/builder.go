@@ -33,6 +33,7 @@ type Implied struct {
 	BackupSuffix string // --backup with --delete and no --backup-dir: "P *SUFFIX"
 	PartialDir   string // a relative --partial-dir: "-p DIR/"
 	CVS          bool   // -C
+	CVSProtects  bool   // its list protects though excluded files are deleted; its per-directory files don't
 }
 
 func (b *Builder) start() *loader {
@@ -169,7 +170,11 @@ func (b *Builder) Rules(implied Implied) (*Rules, error) {
 		if err := b.imply(spec{op: opDirMerge, flags: merge, text: cvsFile}); err != nil {
 			return nil, err
 		}
-		if err := b.imply(spec{op: opExclude, flags: flagCVS | flagOption}); err != nil {
+		list := spec{op: opExclude, flags: flagCVS | flagOption}
+		if implied.CVSProtects {
+			list.sides = Sender | Receiver
+		}
+		if err := b.imply(list); err != nil {
 			return nil, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"lockstep/internal/fs/filter"
+	"lockstep/internal/fs/tree"
 )
 
 const cvsAt30 = "-p RCS|-p SCCS|-p CVS|-p CVS.adm|-p RCSLOG|-p cvslog.*|-p tags|-p TAGS|-p .make.state|-p .nse_depinfo|" +
@@ -114,6 +115,24 @@ func TestCVSLists(t *testing.T) {
 	want := []string{"- zz", "+r hh2", "+r *.q", "+r e1", "+r e2"}
 	if got := texts(mustRules(t, &b, filter.Implied{})); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestTheListOfCVSProtectsIfAsked(t *testing.T) {
+	for _, protects := range []bool{false, true} {
+		b := filter.Builder{CVSEnv: "env"}
+		s := mustRules(t, &b, filter.Implied{CVS: true, CVSProtects: protects}).ScopeAt(filter.Place{
+			Root: "/t", DeleteExcluded: true,
+			Read: func(tree.Path, string) ([]byte, error) { return []byte("local"), nil },
+		})
+		for name, want := range map[tree.Path]bool{"a~": protects, "env": protects, "local": false, "b": false} {
+			if got := s.Protected(name, false); got != want {
+				t.Errorf("with CVSProtects %v, %s is protected: %v", protects, name, got)
+			}
+			if got := s.Hidden(name, false); got != (name != "b") {
+				t.Errorf("with CVSProtects %v, %s is hidden: %v", protects, name, got)
+			}
+		}
 	}
 }
 

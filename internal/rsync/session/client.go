@@ -97,8 +97,9 @@ func (r *errand) run(ctx context.Context) (*output.Stats, error) {
 // prepare reads what the command line names, before anything is connected.
 func (r *errand) prepare() error {
 	r.op = operator{opt: r.Opt, stdin: r.Stdin, env: r.Getenv}
+	ops, misused := r.Opt.Operands()
 	var err error
-	if r.rules, err = r.op.rules(); err != nil {
+	if r.rules, err = r.op.rules(misused == nil && ops.Pull); err != nil {
 		return err
 	}
 	if _, _, _, err = chosenSums(r.Opt.ChecksumChoice); err != nil {
@@ -107,8 +108,8 @@ func (r *errand) prepare() error {
 	if _, _, err = chosenMethod(r.Opt); err != nil {
 		return err
 	}
-	if r.ops, err = r.Opt.Operands(); err != nil {
-		return err
+	if r.ops = ops; misused != nil {
+		return misused
 	}
 	if r.Opt.FilesFrom != "" && r.Opt.FilesFromHost == "" {
 		if r.names, err = (&end{opt: r.Opt, op: r.op}).openNames(); err != nil {

@@ -62,8 +62,10 @@ func (o *operator) builder() *filter.Builder {
 	return b
 }
 
-// rules compiles the filter options, with what other options imply.
-func (o *operator) rules() (*filter.Rules, error) {
+// rules compiles the filter options, with what other options imply. For a client
+// that pulls -C's own list keeps its files from --delete-excluded: as the receiver
+// rsync's client has it whole, and no server does.
+func (o *operator) rules(pull bool) (*filter.Rules, error) {
 	b := o.builder()
 	for _, f := range o.opt.Filters {
 		b.From0 = f.From0
@@ -72,7 +74,9 @@ func (o *operator) rules() (*filter.Rules, error) {
 		}
 	}
 	b.From0 = o.opt.From0
-	rules, err := b.Rules(implied(o.opt))
+	more := implied(o.opt)
+	more.CVSProtects = pull
+	rules, err := b.Rules(more)
 	return rules, ruleError(err, option.Filter{})
 }
 
