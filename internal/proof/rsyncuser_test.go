@@ -2,8 +2,10 @@ package proof_test
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -15,11 +17,14 @@ const others = `
 src/ uid=65534 gid=65534
 src/a 10 uid=65534 gid=65534
 src/closed 20 mode=0600
+src/shared 10 uid=65534
 src/theirs/ mode=0755
 src/theirs/f 30 uid=65534 gid=65534
 dst/ mode=1777
 dst/a 5 uid=65534 gid=65534
 dst/old 5 uid=65534 gid=65534
+dst/shared 50 uid=65534
+bk/ uid=65534 gid=65534
 locked/ mode=0700
 swept/ uid=65534 gid=65534
 swept/theirs/ uid=65534 gid=65534
@@ -50,6 +55,9 @@ func TestWhatUsersMayNot(t *testing.T) {
 		"the group of a directory that is root's": "-ai --exclude=closed --exclude=theirs src/ dst/",
 		"a source that cannot be removed":         "-ai --remove-source-files src/theirs dst/",
 		"a copy of what cannot be read":           "-ai --copy-dest=../src src/closed dst/",
+		"a backup of a group that is not ours":    "-ai -b --inplace src/shared dst/",
+		"such a backup in a directory":            "-ai -b --inplace --backup-dir=$W/bk src/shared dst/",
+		"a partial file of such a group":          "-ai --no-W --partial-dir=$E src/shared dst/",
 		"a directory for backups out of reach":    "-ai -b --backup-dir=$W/locked/bk src/a dst/",
 		"a directory for temporary files like it": "-ai -T $W/locked/tmp src/a dst/",
 		"a destination out of reach":              "-ai src/a locked/x",
@@ -63,8 +71,9 @@ func TestWhatUsersMayNot(t *testing.T) {
 				check(t, err)
 				args, err := harness.Words(words)
 				check(t, err)
+				places := strings.NewReplacer("$W", world, "$E", partialElsewhere(t, "shared"))
 				for i := range args {
-					args[i] = string(bytes.ReplaceAll([]byte(args[i]), []byte("$W"), []byte(world)))
+					args[i] = places.Replace(args[i])
 				}
 				cmd := exec.Command(program, args...)
 				cmd.Dir = world
@@ -86,4 +95,19 @@ func TestWhatUsersMayNot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// partialElsewhere is a directory of nobody's that passes on root's group, most
+// likely on another file system than the worlds, with part of a file called name.
+func partialElsewhere(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "lockstep-partial-")
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	file := filepath.Join(dir, name)
+	check(t, os.WriteFile(file, []byte("part"), 0o644))
+	check(t, os.Chown(file, nobody, 0))
+	check(t, os.Chown(dir, nobody, 0))
+	check(t, os.Chmod(dir, 0o775|os.ModeSetgid))
+	return dir
 }

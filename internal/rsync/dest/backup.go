@@ -210,9 +210,10 @@ func (d *Dest) backupParents(p tree.Path) error {
 // it rsync has none for what it copies here either.
 const nanosecondsFrom = 31
 
-// likeOriginal gives o, which is to be called name, the attributes of another
-// object, as far as options say. If the owner or group can't be given that is
-// told, and the rest is left as it is.
+// likeOriginal gives o, a backup that is to be called name, the attributes of
+// another object, as far as options say. If the owner or group can't be given that
+// is told, and the rest is left as it is. Without a name it is no backup: what may
+// not be given is left out, and nothing told.
 func (d *Dest) likeOriginal(original, o apply.Object, name string, times bool) {
 	m, err := original.Stat()
 	if err != nil {
@@ -255,40 +256,37 @@ func (d *Dest) likeOriginal(original, o apply.Object, name string, times bool) {
 	}
 }
 
-// ownedLike gives o the owner and the group of m, as far as options say; with
-// --fake-super it notes them. Trouble was told.
+// ownedLike gives o the owner and the group of m, as likeOriginal does; with
+// --fake-super it notes them. It is false if that failed.
 func (d *Dest) ownedLike(m tree.Meta, o apply.Object, name string) bool {
-	if d.me.fake {
-		real, err := o.Stat()
-		if !d.opt.Owner {
-			m.UID = real.UID
-		}
-		if !d.opt.Group {
-			m.GID = real.GID
-		}
-		if err == nil && !showsAll(real, m) {
+	now, err := o.Stat()
+	if err != nil {
+		return false
+	}
+	if !d.opt.Owner || !d.Super() {
+		m.UID = now.UID
+	}
+	if !d.opt.Group || name == "" && !d.me.mayGive(m.GID) {
+		m.GID = now.GID
+	}
+	failed := "chgrp %s failed"
+	switch {
+	case d.me.fake:
+		failed = "failed to write xattr " + walk.FakeStat + " for %s"
+		if !showsAll(now, m) {
 			err = o.Setxattr(walk.FakeStat, walk.FakeOf(m).Value())
 		}
-		return err == nil
+	case m.UID != now.UID:
+		failed = "chown %s failed"
+		err = o.Chown(int(m.UID), int(m.GID))
+	case m.GID != now.GID:
+		err = o.Chown(-1, int(m.GID))
 	}
-	uid, gid, what := -1, -1, "chgrp"
-	if d.opt.Owner && d.Super() {
-		uid, what = int(m.UID), "chown"
-	}
-	if d.opt.Group {
-		gid = int(m.GID)
-	}
-	if uid < 0 && gid < 0 {
+	if err == nil || name == "" {
 		return true
 	}
-	if now, err := o.Stat(); err == nil && (uid < 0 || now.UID == m.UID) && (gid < 0 || now.GID == m.GID) {
-		return true
-	}
-	err := o.Chown(uid, gid)
-	if err != nil {
-		_ = d.told(err, what+" %s failed", d.FullName(tree.Path(name)))
-	}
-	return err == nil
+	_ = d.told(err, failed, d.quoted(d.names.full(name)))
+	return false
 }
 
 // backUp makes the backup of p.
@@ -402,7 +400,8 @@ func (d *Dest) copyAside(p tree.Path, from, to apply.Place, have tree.Meta, how 
 	return nil
 }
 
-// copyFile makes a copy of a regular file that is called name, with its attributes.
+// copyFile makes a copy of a regular file, with its attributes; name is as for
+// likeOriginal.
 func (d *Dest) copyFile(from, to apply.Place, name string) error {
 	src, err := from.Object().Open(syscall.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

@@ -214,7 +214,7 @@ func (o *Output) partialDone(v Verdict) (Outcome, error) {
 // copyHere copies a partial file from another file system.
 func (o *Output) copyHere() error {
 	err := o.inRoot.At(o.at, func(from apply.Place) error {
-		return o.d.root.At(o.path, func(to apply.Place) error { return o.d.copyFile(from, to, o.d.backupName(o.path)) })
+		return o.d.root.At(o.path, func(to apply.Place) error { return o.d.copyFile(from, to, "") })
 	})
 	if err == nil {
 		err = o.inRoot.At(o.at, func(from apply.Place) error { return from.Object().Unlink() })
